@@ -1,0 +1,2 @@
+//! The `vedette` binary.
+fn main() {}
