@@ -1,0 +1,129 @@
+//! Keyed fingerprints: equal text under one session's key has equal fingerprints, and nothing else can be read off them.
+
+use hmac::{Hmac, Mac as _};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use siphasher::sip::SipHasher24;
+use std::hash::Hasher as _;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// Keyed 64-bit fingerprint (SipHash-2-4, Aumasson and Bernstein 2012). Compare for equality only: a score must not
+/// depend on its order or value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fp(pub u64);
+
+/// Which key made a session's fingerprints: equal ids, comparable fingerprints. Mixed ids in one session make
+/// provenance unknown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyId(pub u32);
+
+/// Unkeyed hash of a *name* (tool, argument path, agent): all that a model may hold of a string.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NameHash(pub u64);
+
+impl NameHash {
+    /// Hash of `name` within `space` (e.g. `tool`), so that equal names in different roles differ.
+    pub fn of(space: &str, name: &str) -> Self {
+        let mut hasher = SipHasher24::new_with_keys(0x7665_6465_7474_6521, 0x6e61_6d65_2068_6173);
+        hasher.write(space.as_bytes());
+        hasher.write(&[0]);
+        hasher.write(name.as_bytes());
+        Self(hasher.finish())
+    }
+}
+
+/// A tenant's secret, from which session keys are derived. Zeroized on drop, absent from logs.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct TenantKey([u8; 32]);
+
+impl TenantKey {
+    /// Takes 32 secret bytes.
+    pub fn new(secret: [u8; 32]) -> Self {
+        Self(secret)
+    }
+
+    /// The key of one session's fingerprints.
+    pub(crate) fn session(&self, tenant: &str, session: &str) -> SessionKey {
+        let bytes = self.derive("session", tenant, session);
+        let id = self.derive("fpk", tenant, "");
+        SessionKey {
+            low: word(&bytes, 0),
+            high: word(&bytes, 8),
+            id: KeyId(u32::from_le_bytes([id[0], id[1], id[2], id[3]])),
+        }
+    }
+
+    /// The key of one API's query sketches: shared by the tenant's sessions, so that queries of several can be compared.
+    pub(crate) fn queries(&self, tenant: &str, api: &str) -> SessionKey {
+        let bytes = self.derive("queries", tenant, api);
+        SessionKey { low: word(&bytes, 0), high: word(&bytes, 8), id: KeyId(0) }
+    }
+
+    /// Keyed digest of bytes that must not be kept, for telling two of them apart (dead letters).
+    pub fn digest(&self, bytes: &[u8]) -> Fp {
+        let key = self.derive("digest", "", "");
+        SessionKey { low: word(&key, 0), high: word(&key, 8), id: KeyId(0) }.fingerprint(0, bytes)
+    }
+
+    /// HMAC-SHA256 as a KDF in one step (NIST SP 800-108r1, counter mode with a single block).
+    fn derive(&self, label: &str, tenant: &str, context: &str) -> [u8; 32] {
+        let mut mac = match Hmac::<Sha256>::new_from_slice(&self.0) {
+            Ok(mac) => mac,
+            Err(_) => return [0; 32], // INVARIANT: HMAC takes a key of any length (RFC 2104, section 2).
+        };
+        for part in [label, tenant, context] {
+            mac.update(&(part.len() as u64).to_le_bytes());
+            mac.update(part.as_bytes());
+        }
+        mac.finalize().into_bytes().into()
+    }
+}
+
+impl std::fmt::Debug for TenantKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TenantKey(..)")
+    }
+}
+
+/// What the seal fingerprints one session's texts with.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(crate) struct SessionKey {
+    low: u64,
+    high: u64,
+    #[zeroize(skip)]
+    pub(crate) id: KeyId,
+}
+
+impl SessionKey {
+    /// Fingerprint of `bytes` in the role `space`.
+    pub(crate) fn fingerprint(&self, space: u8, bytes: &[u8]) -> Fp {
+        let mut hasher = SipHasher24::new_with_keys(self.low, self.high);
+        hasher.write(&[space]);
+        hasher.write(bytes);
+        Fp(hasher.finish())
+    }
+}
+
+fn word(bytes: &[u8; 32], at: usize) -> u64 {
+    bytes.iter().skip(at).take(8).rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprints_compare_within_a_session_only() {
+        let key = TenantKey::new([7; 32]);
+        let (a, b) = (key.session("t", "a"), key.session("t", "b"));
+        assert_eq!(a.fingerprint(1, b"x"), key.session("t", "a").fingerprint(1, b"x"));
+        assert_ne!(a.fingerprint(1, b"x"), b.fingerprint(1, b"x"));
+        assert_ne!(a.fingerprint(1, b"x"), a.fingerprint(2, b"x"));
+        assert_eq!(a.id, b.id);
+        assert_ne!(a.id, TenantKey::new([8; 32]).session("t", "a").id);
+        assert_eq!(format!("{key:?}"), "TenantKey(..)");
+    }
+}

@@ -1,0 +1,472 @@
+//! A text → sentences. Lines that a serialiser folded are joined, fields, cells and list items stand apart, and each
+//! sentence carries structural cues.
+
+use super::tokens::{Piece, SPACE_TOKEN, pieces};
+use super::words::Class;
+use crate::fingerprint::SessionKey;
+use crate::limits::{DEPTH_MAX, SENTENCE_TOKENS_MAX, SENTENCES_MAX, TEXT_BYTES_MAX};
+use crate::{Cues, Sentence, Text, Token, TokenKind};
+use serde_json::Value;
+
+/// Seals a text. One that is JSON is read leaf by leaf.
+pub(super) fn seal_text(text: &str, key: &SessionKey) -> Text {
+    let trimmed = text.trim_start();
+    if trimmed.starts_with(['{', '['])
+        && text.len() <= TEXT_BYTES_MAX
+        && let Ok(value @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(text)
+    {
+        return Text { bytes: length(text), ..seal_json(&value, key) };
+    }
+    let mut out = Collector::new(key);
+    out.text(text, Cues::default());
+    out.finish(length(text))
+}
+
+/// Seals any other JSON: each string leaf a field; the short scalars of one object make one sentence together.
+pub(super) fn seal_json(value: &Value, key: &SessionKey) -> Text {
+    let mut out = Collector::new(key);
+    let mut bytes = 0;
+    out.json(value, 0, &mut bytes);
+    out.finish(u32::try_from(bytes).unwrap_or(u32::MAX))
+}
+
+/// Cues of one sentence of plain text, for tools that show how a text reads.
+pub fn cues_of(sentence: &str) -> Cues {
+    let mut state = CueState::new(sentence, Cues::default());
+    pieces(sentence, &mut String::new(), &mut |piece| state.piece(&piece));
+    state.finish()
+}
+
+struct Collector<'k> {
+    key: &'k SessionKey,
+    sentences: Vec<Sentence>,
+    number: u32,
+    bytes_left: usize,
+    scratch: String,
+}
+
+impl<'k> Collector<'k> {
+    fn new(key: &'k SessionKey) -> Self {
+        Self { key, sentences: Vec::new(), number: 0, bytes_left: TEXT_BYTES_MAX, scratch: String::new() }
+    }
+
+    fn text(&mut self, text: &str, given: Cues) {
+        let end = floor_boundary(text, self.bytes_left.min(text.len()));
+        self.bytes_left -= end;
+        let (clean, hidden) = clean(text.get(..end).unwrap_or_default());
+        let mut given = given;
+        for slice in Slices::new(&clean) {
+            let at = slice.text.as_ptr() as usize - clean.as_ptr() as usize;
+            let mut cues = given.with(slice.cues);
+            if hidden.iter().any(|h| (at..=at + slice.text.len()).contains(h)) {
+                cues = cues.with(Cues::HIDDEN);
+            }
+            self.sentence(slice.text, cues);
+            given = Cues(given.0 & !Cues::FIELD.0);
+        }
+    }
+
+    fn sentence(&mut self, slice: &str, given: Cues) {
+        let mut cues = CueState::new(slice, given);
+        let mut tokens = Vec::new();
+        let mut scratch = std::mem::take(&mut self.scratch);
+        pieces(slice, &mut scratch, &mut |piece| {
+            cues.piece(&piece);
+            tokens.push(Token { fp: self.key.fingerprint(SPACE_TOKEN, piece.text.as_bytes()), kind: piece.kind });
+        });
+        self.scratch = scratch;
+        let cues = cues.finish();
+        for (part, tokens) in tokens.chunks(SENTENCE_TOKENS_MAX).enumerate() {
+            let cues = if part == 0 { cues } else { cues.with(Cues::CONTINUES) };
+            self.sentences.push(Sentence { number: self.number, cues, tokens: tokens.to_vec() });
+            self.number = self.number.saturating_add(1);
+        }
+        if self.sentences.len() > 2 * SENTENCES_MAX {
+            keep_best(&mut self.sentences);
+        }
+    }
+
+    fn json(&mut self, value: &Value, depth: usize, bytes: &mut usize) {
+        if depth > DEPTH_MAX || self.bytes_left == 0 {
+            return;
+        }
+        match value {
+            Value::Object(map) => {
+                let mut row = String::new();
+                for (name, value) in map {
+                    *bytes += name.len();
+                    match value {
+                        Value::String(text) if text.len() > SCALAR_BYTES_MAX || text.contains(char::is_whitespace) => {
+                            *bytes += text.len();
+                            self.text(text, Cues::FIELD);
+                        }
+                        Value::Object(_) | Value::Array(_) => self.json(value, depth + 1, bytes),
+                        scalar => {
+                            row.push_str(name);
+                            row.push(' ');
+                            push_scalar(scalar, &mut row);
+                            row.push_str(" | ");
+                        }
+                    }
+                }
+                self.row(&row, bytes);
+            }
+            Value::Array(items) => {
+                let mut row = String::new();
+                for item in items {
+                    match item {
+                        Value::Object(_) | Value::Array(_) => self.json(item, depth + 1, bytes),
+                        Value::String(text) if text.len() > SCALAR_BYTES_MAX || text.contains(char::is_whitespace) => {
+                            *bytes += text.len();
+                            self.text(text, Cues::FIELD);
+                        }
+                        scalar => {
+                            push_scalar(scalar, &mut row);
+                            row.push_str(" | ");
+                        }
+                    }
+                }
+                self.row(&row, bytes);
+            }
+            Value::String(text) => {
+                *bytes += text.len();
+                self.text(text, Cues::FIELD);
+            }
+            scalar => {
+                let mut row = String::new();
+                push_scalar(scalar, &mut row);
+                self.row(&row, bytes);
+            }
+        }
+    }
+
+    fn row(&mut self, row: &str, bytes: &mut usize) {
+        if row.is_empty() {
+            return;
+        }
+        *bytes += row.len();
+        let end = floor_boundary(row, self.bytes_left.min(row.len()));
+        self.bytes_left -= end;
+        self.sentence(row.get(..end).unwrap_or_default(), Cues::FIELD);
+    }
+
+    fn finish(mut self, bytes: u32) -> Text {
+        keep_best(&mut self.sentences);
+        let kept = u32::try_from(self.sentences.len()).unwrap_or(u32::MAX);
+        Text { bytes, cut: self.number.saturating_sub(kept), sentences: self.sentences }
+    }
+}
+
+/// Scalars up to this length share a sentence with their neighbours.
+const SCALAR_BYTES_MAX: usize = 48;
+
+fn push_scalar(value: &Value, row: &mut String) {
+    match value {
+        Value::String(text) => row.push_str(text),
+        Value::Null => {}
+        other => row.push_str(&other.to_string()),
+    }
+}
+
+/// Keeps the [`SENTENCES_MAX`] sentences with most cues, in reading order; the earlier of two equals stays.
+fn keep_best(sentences: &mut Vec<Sentence>) {
+    if sentences.len() <= SENTENCES_MAX {
+        return;
+    }
+    let mut order: Vec<(u32, u32)> = sentences.iter().map(|s| (u32::MAX - weight(s), s.number)).collect();
+    order.sort_unstable();
+    let mut kept: Vec<u32> = order.iter().take(SENTENCES_MAX).map(|(_, number)| *number).collect();
+    kept.sort_unstable();
+    sentences.retain(|s| kept.binary_search(&s.number).is_ok());
+}
+
+fn weight(sentence: &Sentence) -> u32 {
+    sentence.cues.0.count_ones()
+        + 2 * u32::from(sentence.cues.has(Cues::HANDLE))
+        + 2 * u32::from(sentence.cues.has(Cues::IMPERATIVE))
+}
+
+/// Collects the cues of one sentence, piece by piece.
+struct CueState {
+    cues: Cues,
+    words: u32,
+    functions: u32,
+    shouted: u32,
+    /// The piece before could be an imperative verb.
+    verb: bool,
+    pieces: u32,
+}
+
+impl CueState {
+    fn new(slice: &str, given: Cues) -> Self {
+        let trimmed = slice.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ')' | '”'));
+        let mut cues = given;
+        for (is, cue) in [
+            (trimmed.ends_with(['?', '？']), Cues::QUESTION),
+            (trimmed.ends_with(['!', '！']), Cues::EXCLAMATION),
+            (slice.contains(['"', '“', '«']) || slice.contains(" '"), Cues::QUOTES),
+        ] {
+            if is {
+                cues = cues.with(cue);
+            }
+        }
+        Self { cues, words: 0, functions: 0, shouted: 0, verb: false, pieces: 0 }
+    }
+
+    fn piece(&mut self, piece: &Piece<'_>) {
+        for (class, cue) in [
+            (Class::SECOND, Cues::ADDRESSES),
+            (Class::FIRST, Cues::AUTHOR),
+            (Class::MODAL, Cues::MODAL),
+            (Class::STEP, Cues::STEPS),
+        ] {
+            if piece.class.has(class) {
+                self.cues = self.cues.with(cue);
+            }
+        }
+        if piece.kind.is_handle() {
+            self.cues = self.cues.with(Cues::HANDLE);
+        }
+        let governed = piece.class.has(Class::GOVERNED) || piece.kind.is_entity() || piece.kind == TokenKind::Name;
+        if self.verb && governed && !piece.opens_clause {
+            self.cues = self.cues.with(Cues::IMPERATIVE);
+        }
+        self.verb = piece.opens_clause && piece.kind <= TokenKind::Name && !piece.class.any() && !piece.inflected;
+        self.words += u32::from(!piece.kind.is_entity());
+        self.functions += u32::from(piece.kind == TokenKind::Function);
+        self.shouted += u32::from(piece.shouted);
+        self.pieces += 1;
+    }
+
+    fn finish(self) -> Cues {
+        let mut cues = self.cues;
+        if self.words >= 5 && self.functions * 4 >= self.words {
+            cues = cues.with(Cues::PROSE);
+        }
+        if self.shouted >= 2 {
+            cues = cues.with(Cues::CAPITALS);
+        }
+        cues
+    }
+}
+
+/// Slices of a text that are read as sentences.
+struct Slices<'t> {
+    rest: &'t str,
+    /// Cues that the break before the next slice gives it.
+    next: Cues,
+}
+
+struct Slice<'t> {
+    text: &'t str,
+    cues: Cues,
+}
+
+impl<'t> Slices<'t> {
+    fn new(text: &'t str) -> Self {
+        Self { rest: text, next: Cues::default() }
+    }
+}
+
+impl<'t> Iterator for Slices<'t> {
+    type Item = Slice<'t>;
+
+    fn next(&mut self) -> Option<Slice<'t>> {
+        loop {
+            if self.rest.is_empty() {
+                return None;
+            }
+            let (end, skip, after) = find_break(self.rest);
+            let text = self.rest.get(..end).unwrap_or_default();
+            let cues = std::mem::replace(&mut self.next, after);
+            self.rest = self.rest.get(end + skip..).unwrap_or_default();
+            if text.contains(char::is_alphanumeric) {
+                let field = if key_length(text.trim_start_matches(is_bullet)).is_some() {
+                    Cues::FIELD
+                } else {
+                    Cues::default()
+                };
+                return Some(Slice { text, cues: cues.with(field) });
+            }
+        }
+    }
+}
+
+/// Where the slice at the start of `text` ends, how many bytes separate it from the next, and what the next one is.
+fn find_break(text: &str) -> (usize, usize, Cues) {
+    let mut line = 0; // start of the current line
+    let mut before = '\n';
+    for (at, c) in text.char_indices() {
+        let rest = || text.get(at + c.len_utf8()..).unwrap_or_default();
+        match c {
+            '\n' => {
+                if breaks_line(text.get(line..at).unwrap_or_default(), rest()) {
+                    return (at, 1, Cues::default());
+                }
+                line = at + 1;
+            }
+            '.' | '!' | '?' => {
+                let ends = rest()
+                    .chars()
+                    .next()
+                    .is_none_or(|n| n.is_whitespace() || matches!(n, '"' | '\'' | ')' | '<' | '”' | '\\'));
+                let numbered =
+                    c == '.' && before.is_ascii_digit() && text.get(line..at).is_some_and(|l| l.trim().len() <= 2);
+                if ends && !numbered && at > 0 {
+                    let quote = usize::from(rest().starts_with(['"', '\'', ')']));
+                    return (at + 1 + quote, 0, Cues::CONTINUES);
+                }
+            }
+            '。' | '！' | '？' => return (at + c.len_utf8(), 0, Cues::CONTINUES),
+            '|' | '\t' => return (at, 1, Cues::default()),
+            '<' if rest().starts_with(|n: char| n.is_ascii_alphabetic() || n == '/' || n == '!') => {
+                if at > 0 {
+                    return (at, 0, Cues::MARKUP);
+                }
+                // At a tag: it ends at `>` and is a sentence of its own (its attributes may hold links).
+                let end = rest().find('>').map_or(text.len(), |end| at + 1 + end + 1);
+                return (end, 0, Cues::default());
+            }
+            _ => {}
+        }
+        before = c;
+    }
+    (text.len(), 0, Cues::default())
+}
+
+/// Whether a line feed ends a sentence: not where a serialiser folded a long line.
+fn breaks_line(line: &str, rest: &str) -> bool {
+    let next = rest.split('\n').next().unwrap_or_default();
+    let bare = next.trim();
+    if bare.is_empty() || next.trim_start().starts_with(is_bullet_start) || key_length(bare).is_some() {
+        return true;
+    }
+    let folded = line.len() >= FOLDED_BYTES_MIN || bare.starts_with(char::is_lowercase);
+    !folded || line.trim_end().ends_with(':')
+}
+
+/// A line at least this long was folded rather than ended.
+const FOLDED_BYTES_MIN: usize = 48;
+
+fn is_bullet(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '-' | '*' | '•')
+}
+
+fn is_bullet_start(c: char) -> bool {
+    matches!(c, '-' | '*' | '•' | '#')
+}
+
+/// Length of a `key:` at the start of a line, where there is one.
+fn key_length(line: &str) -> Option<usize> {
+    let end = line.find(':')?;
+    let key = line.get(..end)?.trim_matches(['"', '\'']);
+    let after = line.get(end + 1..)?;
+    let named =
+        !key.is_empty() && key.len() <= 40 && key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
+    (named && after.chars().next().is_none_or(char::is_whitespace)).then_some(end + 1)
+}
+
+/// Removes characters that hide or imitate text; says where (byte offsets in the cleaned text).
+fn clean(text: &str) -> (std::borrow::Cow<'_, str>, Vec<usize>) {
+    if text.is_ascii() {
+        return (text.into(), Vec::new());
+    }
+    let (mut out, mut hidden) = (String::with_capacity(text.len()), Vec::new());
+    let mut latin_before = false;
+    for c in text.chars() {
+        match c {
+            // Zero-width, direction-changing, variation and tag characters.
+            '\u{200B}'..='\u{200F}'
+            | '\u{202A}'..='\u{202E}'
+            | '\u{2060}'..='\u{2069}'
+            | '\u{FEFF}'
+            | '\u{AD}'
+            | '\u{E0000}'..='\u{E007F}' => hidden.push(out.len()),
+            // Full-width forms of ASCII.
+            '\u{FF01}'..='\u{FF5E}' => out.extend(char::from_u32(c as u32 - 0xFEE0)),
+            _ => match look_alike(c).filter(|_| latin_before) {
+                Some(ascii) => {
+                    hidden.push(out.len());
+                    out.push(ascii);
+                }
+                None => out.push(c),
+            },
+        }
+        latin_before = out.ends_with(|c: char| c.is_ascii_alphabetic());
+    }
+    (out.into(), hidden)
+}
+
+/// Cyrillic and Greek letters that read as Latin ones, inside a Latin word.
+fn look_alike(c: char) -> Option<char> {
+    let at = "аеорсухіјѕԁοανυі".chars().position(|x| x == c)?;
+    "aeopcyxijsdoavui".chars().nth(at)
+}
+
+fn length(text: &str) -> u32 {
+    u32::try_from(text.len()).unwrap_or(u32::MAX)
+}
+
+fn floor_boundary(text: &str, at: usize) -> usize {
+    (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn slices(text: &str) -> Vec<&str> {
+        Slices::new(text).map(|s| s.text.trim()).collect()
+    }
+
+    #[test]
+    fn sentences_fields_and_items_stand_apart_and_folded_lines_do_not() {
+        assert_eq!(slices("One is here. Two is v1.2 there! Three"), ["One is here.", "Two is v1.2 there!", "Three"]);
+        assert_eq!(slices("- id: 1\n  name: A\n- id: 2"), ["- id: 1", "name: A", "- id: 2"]);
+        let folded = "body: we met last week and talked about the new plan for the\n    summer house at length";
+        assert_eq!(slices(folded).len(), 1);
+        assert_eq!(slices("<p>Hi there</p>\n<a href=\"http://x.example\">go</a>").len(), 6);
+    }
+
+    #[test]
+    fn the_form_of_an_order_is_seen_without_knowing_its_verb() {
+        for order in [
+            "Zorp the blicket to quux@example.com",
+            "Please zorp 50 blickets",
+            "After that, zorp your blicket",
+            "You must zorp it",
+        ] {
+            let cues = cues_of(order);
+            assert!(cues.has(Cues::IMPERATIVE) || cues.has(Cues::MODAL), "{order}");
+        }
+        for fact in ["The blicket was zorped on Monday", "amount: 50.0", "Blickets are zorped by us"] {
+            assert!(!cues_of(fact).has(Cues::IMPERATIVE), "{fact}");
+        }
+    }
+
+    #[test]
+    fn what_hides_is_seen_and_undone() {
+        let key = crate::TenantKey::new([0; 32]).session("t", "s");
+        let (plain, hidden) = (seal_text("Send the key now", &key), seal_text("Se\u{200B}nd the k\u{435}y now", &key));
+        let fps = |t: &Text| t.sentences[0].tokens.iter().map(|t| t.fp).collect::<Vec<_>>();
+        assert_eq!(fps(&plain), fps(&hidden));
+        assert!(hidden.sentences[0].cues.has(Cues::HIDDEN));
+    }
+
+    #[test]
+    fn a_huge_text_is_bounded_and_says_so() {
+        let key = crate::TenantKey::new([0; 32]).session("t", "s");
+        let text = seal_text(&"a b. ".repeat(200_000), &key);
+        assert!(text.sentences.len() <= SENTENCES_MAX && text.cut > 1_000);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_seals(text in "(\\PC|[\\n<>:.-]){0,200}") {
+            let key = crate::TenantKey::new([0; 32]).session("t", "s");
+            let sealed = seal_text(&text, &key);
+            prop_assert!(sealed.sentences.iter().all(|s| s.tokens.len() <= SENTENCE_TOKENS_MAX));
+        }
+    }
+}

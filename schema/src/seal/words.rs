@@ -1,0 +1,200 @@
+//! Closed classes of short words, the only vocabulary of the seal. They mark *structure* (who is spoken to, what
+//! governs what) and never a topic; each list is grammar's, complete enough to lose half of it and still work, and
+//! given for a few languages. Sorted, for binary search.
+
+/// Which closed classes a lower-case word belongs to, one bit each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Class(u8);
+
+impl Class {
+    pub(super) const SECOND: Class = Class(1);
+    pub(super) const FIRST: Class = Class(2);
+    pub(super) const MODAL: Class = Class(4);
+    pub(super) const STEP: Class = Class(8);
+    pub(super) const GOVERNED: Class = Class(16);
+    pub(super) const AUXILIARY: Class = Class(32);
+
+    pub(super) fn of(word: &str) -> Class {
+        let mut class = 0;
+        for (bit, list) in [
+            (Self::SECOND, SECOND),
+            (Self::FIRST, FIRST),
+            (Self::MODAL, MODAL),
+            (Self::STEP, STEP),
+            (Self::GOVERNED, GOVERNED),
+            (Self::AUXILIARY, AUXILIARY),
+        ] {
+            if list.binary_search(&word).is_ok() {
+                class |= bit.0;
+            }
+        }
+        Class(class)
+    }
+
+    pub(super) fn has(self, other: Class) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub(super) fn any(self) -> bool {
+        self.0 != 0
+    }
+}
+
+/// Second person.
+const SECOND: &[&str] = &[
+    "du", "euch", "ihr", "ihre", "ihren", "ihrer", "je", "jouw", "le", "sie", "te", "ti", "toi", "ton", "tu", "tua",
+    "tuo", "tus", "u", "uw", "você", "vos", "votre", "vous", "you", "your", "yours", "yourself",
+];
+/// First person.
+const FIRST: &[&str] = &[
+    "i", "i'd", "i'll", "i'm", "ich", "io", "je", "me", "mein", "meine", "mi", "mia", "mio", "moi", "mon", "my",
+    "myself", "our", "ours", "uns", "unser", "us", "we", "we're", "wir", "yo",
+];
+/// Modals and requests.
+const MODAL: &[&str] = &[
+    "bitte", "can", "could", "debe", "debes", "devi", "devono", "dovete", "favor", "have", "kindly", "könnten", "let",
+    "may", "might", "muss", "must", "need", "needs", "ought", "please", "puoi", "required", "s'il", "shall", "should",
+    "soll", "sollten", "veuillez", "want", "will", "would",
+];
+/// Order of steps and conditions.
+const STEP: &[&str] = &[
+    "after",
+    "afterwards",
+    "also",
+    "antes",
+    "après",
+    "avant",
+    "before",
+    "bevor",
+    "dann",
+    "después",
+    "finally",
+    "first",
+    "if",
+    "instead",
+    "next",
+    "nur",
+    "once",
+    "only",
+    "prima",
+    "puis",
+    "si",
+    "then",
+    "unless",
+    "until",
+    "wenn",
+    "when",
+];
+/// What an imperative verb governs: determiners, pronouns, prepositions, particles.
+const GOVERNED: &[&str] = &[
+    "a",
+    "about",
+    "all",
+    "an",
+    "and",
+    "any",
+    "as",
+    "at",
+    "away",
+    "back",
+    "between",
+    "by",
+    "das",
+    "dem",
+    "den",
+    "der",
+    "des",
+    "die",
+    "down",
+    "each",
+    "ein",
+    "eine",
+    "einen",
+    "el",
+    "every",
+    "everyone",
+    "everything",
+    "for",
+    "from",
+    "gli",
+    "her",
+    "him",
+    "his",
+    "i",
+    "il",
+    "in",
+    "into",
+    "it",
+    "its",
+    "la",
+    "las",
+    "le",
+    "les",
+    "lo",
+    "los",
+    "me",
+    "mein",
+    "meine",
+    "mi",
+    "mon",
+    "my",
+    "of",
+    "off",
+    "on",
+    "one",
+    "onto",
+    "or",
+    "our",
+    "out",
+    "over",
+    "some",
+    "su",
+    "sure",
+    "that",
+    "the",
+    "their",
+    "them",
+    "these",
+    "this",
+    "those",
+    "through",
+    "to",
+    "tu",
+    "un",
+    "una",
+    "und",
+    "une",
+    "up",
+    "us",
+    "via",
+    "which",
+    "with",
+    "your",
+    "zu",
+];
+/// Auxiliary verbs, negations, question words and the like: grammar without a part in an imperative.
+const AUXILIARY: &[&str] = &[
+    "am", "are", "auf", "be", "been", "being", "but", "che", "con", "de", "del", "did", "do", "does", "du", "est",
+    "et", "had", "has", "he", "how", "is", "ist", "mit", "nicht", "no", "non", "not", "para", "per", "por", "pour",
+    "que", "she", "sind", "so", "than", "there", "they", "très", "van", "von", "was", "were", "what", "where", "who",
+    "why", "y",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_overlap_and_an_open_word_has_none() {
+        assert!(Class::of("your").has(Class::SECOND) && Class::of("your").has(Class::GOVERNED));
+        assert!(Class::of("the").has(Class::GOVERNED) && !Class::of("the").has(Class::MODAL));
+        assert!(!Class::of("invoice").any());
+    }
+
+    #[test]
+    fn lists_are_sorted_for_the_search() {
+        for list in [SECOND, FIRST, MODAL, STEP, GOVERNED, AUXILIARY] {
+            assert!(list.windows(2).all(|w| w[0] < w[1]), "{list:?}");
+        }
+    }
+}

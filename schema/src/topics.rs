@@ -1,0 +1,23 @@
+//! Names of Vedette's topics and what their records are. ACLs: a producer of calls needs write on [`CALLS`] only;
+//! nobody but Vedette writes the others.
+
+/// Raw calls as gateways wrote them; the owner's, read only.
+pub const CALLS: &str = "agent.calls";
+/// [`crate::Call`], keyed by derived session.
+pub const SEALED: &str = "agent.sealed";
+/// [`crate::QueryRecord`], keyed by tenant and principal.
+pub const QUERIES: &str = "agent.queries";
+/// [`crate::Verdict`], one a call.
+pub const VERDICTS: &str = "agent.verdicts";
+/// OCSF Detection Findings (class 2004), one an incident.
+pub const ALERTS: &str = "agent.alerts";
+/// [`crate::Standing`], compacted, keyed by session.
+pub const STANDING: &str = "agent.standing";
+/// [`crate::Decision`], one a question.
+pub const DECISIONS: &str = "agent.decisions";
+/// [`crate::ModelRecord`], compacted: which model is to be used.
+pub const MODELS: &str = "agent.models";
+/// Addresses of the members that own partitions, compacted.
+pub const MEMBERS: &str = "agent.members";
+/// [`crate::DeadLetter`]: what could not be read, and why.
+pub const DEAD: &str = "agent.calls.dead";
