@@ -4,8 +4,15 @@
 //! does with it. The pure core takes time and chance as arguments; files, sockets and clocks are at
 //! the rim. This crate knows no calls, scores or verdicts.
 
+pub mod authority; // signs device and server certificates
+pub mod device; // names of devices and requests
 pub mod digest; // SHA-256 values: fingerprints, key ids, chain links
+pub mod est; // enrolment over TLS: RFC 7030
 pub mod facts; // a certificate's facts, parsed once at the edge
+pub mod ledger; // the memory of every device, and the rules over it
+pub mod receipt; // hash-chained, signed links, one per certificate
+pub mod risk; // how risky a device looks now, asked of others
+pub mod sign; // Ed25519 under a role
 pub mod time; // milliseconds since the epoch, and intervals of them
 
 pub use digest::Digest;

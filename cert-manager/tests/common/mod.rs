@@ -1,0 +1,108 @@
+//! What several tests need: an office, and devices that renew as `vedette-agent` does.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "shared by tests, each uses a part")]
+
+use cert_manager::authority::{Authority, key_id, self_signed_authority};
+use cert_manager::device::{DeviceId, RequestId};
+use cert_manager::ledger::{Answer, Ask, Credential, Job, Ledger, Office, Token, token_hash};
+use cert_manager::receipt::{SignedReceipt, parse_receipt};
+use cert_manager::risk::Risk;
+use cert_manager::sign::SigningKey;
+use cert_manager::time::{Millis, Span, Validity};
+use cert_manager::{Digest, facts::parse_certificate};
+use rcgen::{KeyPair, PublicKeyData};
+
+/// The moment tests begin: 22 November 2026.
+pub const START: Millis = Millis(1_795_343_040_000);
+
+pub fn authority() -> Authority {
+    let key = KeyPair::generate().unwrap();
+    let validity = Validity { from: START - Span::days(1), until: START + Span::days(20 * 365) };
+    let certificate = self_signed_authority("test ca", &key, validity).unwrap();
+    Authority::new(certificate, key, None).unwrap()
+}
+
+pub fn office() -> Office {
+    let receipts = SigningKey::generate().unwrap();
+    let classes = [("default".to_owned(), Default::default())].into();
+    Office { authority: authority(), receipts, classes, trust_version: 1, bundle_version: 0 }
+}
+
+/// A device as the ledger meets it: keys and receipts, no files.
+#[derive(Clone)]
+pub struct Device {
+    pub name: DeviceId,
+    pub key: Digest,
+    pub until: Millis,
+    pub receipt: Option<SignedReceipt>,
+    pub pending: Option<Pending>,
+}
+
+#[derive(Clone)]
+pub struct Pending {
+    pub request: RequestId,
+    pub key: Digest,
+    pub spki: Vec<u8>,
+}
+
+impl Pending {
+    pub fn new(request: u128) -> Self {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        let spki = key.subject_public_key_info();
+        Self { request: RequestId(request.to_be_bytes()), key: key_id(&key), spki }
+    }
+}
+
+impl Device {
+    /// Enrols with a fresh token.
+    pub fn enrol(name: &str, ledger: &Ledger, office: &Office, now: Millis) -> Self {
+        let name: DeviceId = name.parse().unwrap();
+        let token = Token { device: None, class: "default".into(), until: now, voucher: false, spent_by: None };
+        let text = ledger.token(&token).unwrap();
+        let mut pending = Pending::new(0);
+        pending.request = RequestId(Digest::of(name.as_str().as_bytes()).0[..16].try_into().unwrap());
+        let job = Job::Enrol {
+            device: name.clone(),
+            request: pending.request,
+            credential: Credential::Token(token_hash(text.expose())),
+            new_key: pending.key,
+            spki: pending.spki.clone(),
+        };
+        let mut device = Self { name, key: Digest::ZERO, until: Millis(0), receipt: None, pending: Some(pending) };
+        let answer = ledger.apply(&[job], office, now).unwrap().remove(0);
+        assert!(device.take(&answer), "{answer:?}");
+        device
+    }
+
+    /// What it would send now.
+    pub fn renewal(&self) -> Job {
+        let pending = self.pending.clone().unwrap();
+        Job::Renew {
+            device: self.name.clone(),
+            ask: Ask { request: pending.request, by: self.key, by_until: self.until, new_key: pending.key, head: None },
+            shown: self.receipt.clone(),
+            spki: pending.spki,
+            risk: Risk::Green,
+        }
+    }
+
+    /// Installs an issued certificate; says whether it was one.
+    pub fn take(&mut self, answer: &Answer) -> bool {
+        let Answer::Issued { certificate, receipt } = answer else { return false };
+        let facts = parse_certificate(certificate).unwrap();
+        let pending = self.pending.take().unwrap();
+        assert_eq!(facts.key.id, pending.key);
+        self.key = pending.key;
+        self.until = facts.validity.until;
+        self.receipt = Some(parse_receipt(receipt).unwrap());
+        true
+    }
+
+    /// Stages a new key and renews, all in one.
+    pub fn renew(&mut self, request: u128, ledger: &Ledger, office: &Office, now: Millis) -> Answer {
+        self.pending = Some(Pending::new(request));
+        let answer = ledger.apply(&[self.renewal()], office, now).unwrap().remove(0);
+        self.take(&answer);
+        answer
+    }
+}
