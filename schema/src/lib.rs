@@ -28,7 +28,7 @@ pub use ids::{Agent, App, CallId, Device, IdError, Path, PolicyId, Principal, Se
 pub use query::{QueryRecord, QuerySketch};
 pub use raw::{RawCall, RawCost, RawSegments, RawTelemetry, RawToolInfo};
 pub use records::{DeadLetter, DeadReason, ModelChange, ModelRecord};
-pub use seal::seal;
+pub use seal::{seal, seal_for_fit};
 pub use standing::{Budgets, Standing};
 pub use text::{Cues, Sentence, Text, Token, TokenKind};
 pub use units::{Digest, Millis, PValue, Risk, UnitError};

@@ -15,7 +15,17 @@ use serde_json::Value;
 
 /// Seals one sighting under its session's key.
 pub fn seal(raw: &RawCall, key: &TenantKey) -> Call {
-    let session = key.session(raw.tenant.as_str(), raw.session.as_str());
+    seal_under(raw, key, raw.session.as_str())
+}
+
+/// Seals a training call under a key that all sessions of one fit share, so that one session's words can be found in
+/// another's. For `fit` alone, with a key made for it and thrown away after: such calls are never written anywhere.
+pub fn seal_for_fit(raw: &RawCall, key: &TenantKey) -> Call {
+    seal_under(raw, key, "")
+}
+
+fn seal_under(raw: &RawCall, key: &TenantKey, scope: &str) -> Call {
+    let session = key.session(raw.tenant.as_str(), scope);
     let (args, args_cut) = leaves::of(&raw.args, &session);
     let api = format!("{}\u{1f}{}", raw.app.as_ref().map_or("", |app| app.as_str()), raw.tool);
     let (description, read_only) =
