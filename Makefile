@@ -1,0 +1,36 @@
+# Everything Vedette needs is set up by the target that needs it: see .ci/setup.
+#
+#   make up      build, then one run of everything on this machine: Kafka, engine, policy, a table at the end
+#   make test    every check there is, as in .ci/run
+#   make bench   the benches        make fuzz   each fuzz target for a short while (FUZZ_SECONDS=20)
+#   make kafka   Apache Kafka's jars, for the tests against a real one
+#   make clean   removes what was built
+#
+# ARGS goes to `vedette up --once`, as in: make up ARGS="--data DIR --set NAME"
+
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/vedette-target
+
+.PHONY: up test bench fuzz kafka clean
+
+up:
+	@.ci/setup build
+	cargo build --release --locked -p vedette
+	"$(CARGO_TARGET_DIR)/release/vedette" up --once $(ARGS)
+
+test:
+	@.ci/test
+
+bench:
+	@.ci/setup build
+	cargo bench --locked --workspace --benches
+
+fuzz:
+	@.ci/setup build fuzz
+	@.ci/fuzz
+
+kafka:
+	@.ci/setup build kafka
+	@.ci/kafka
+
+clean:
+	cargo clean
