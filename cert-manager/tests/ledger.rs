@@ -1,6 +1,6 @@
 //! The ledger keeps one line per device: honest devices never trip it, clones always do.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! What several tests need: an office, and devices that renew as `vedette-agent` does.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "shared by tests, each uses a part")]
+#![allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "shared by tests")]
 
 use cert_manager::authority::{Authority, key_id, self_signed_authority};
 use cert_manager::device::{DeviceId, RequestId};
