@@ -1,0 +1,116 @@
+//! The path of one call: features → scores → verdict.
+
+use crate::evidence;
+use crate::extraction::PrincipalState;
+use crate::features::{self, Found};
+use crate::model::Model;
+use crate::state::SessionState;
+use schema::{Call, Digest, PValue, QueryRecord, Risk, Verdict};
+
+/// A model in force.
+#[derive(Debug, Clone)]
+pub struct Detector {
+    model: Option<Model>,
+    digest: Digest,
+}
+
+impl Detector {
+    /// Puts a model in force.
+    pub fn new(model: Model) -> Self {
+        let digest = model.digest();
+        Self { model: Some(model), digest }
+    }
+
+    /// A detector that knows nothing yet: every verdict says `learning`, and nothing is flagged.
+    pub fn learning() -> Self {
+        Self { model: None, digest: Digest([0; 32]) }
+    }
+
+    /// The digest of the model in force.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Moves `state` past `call` and says how anomalous the session now looks.
+    ///
+    /// The call's own result is not looked at for its verdict; it is kept for the calls after it.
+    pub fn observe(&self, state: &mut SessionState, call: &Call) -> Verdict {
+        if let Some(mission) = &call.mission {
+            state.ask(mission);
+        }
+        let verdict = match &self.model {
+            Some(model) => {
+                let found = features::of(state, call, &model.markov, &model.provenance);
+                state.sequence = state.sequence.max(found.features.sequence);
+                let verdict = self.judge(model, state, call, &found);
+                model.take_in(state, call, found.named);
+                verdict
+            }
+            None => {
+                state.push_call(call);
+                self.verdict(call, Risk::clamped(0.0), PValue::clamped(1.0))
+            }
+        };
+        Verdict { exposed: state.exposed() || verdict.exposed, ..verdict }
+    }
+
+    /// Moves a principal's state past one of its queries. `None` while there is nothing to say.
+    pub fn observe_principal(&self, _state: &mut PrincipalState, _query: &QueryRecord) -> Option<Verdict> {
+        None
+    }
+
+    fn judge(&self, model: &Model, state: &SessionState, call: &Call, found: &Found) -> Verdict {
+        let row = found.features.row();
+        let score = model.score(&row);
+        let exposed = state.exposed();
+        let p_value = model.calibration.p_value(score, exposed);
+        let (pattern, evidence) = evidence::of(model, state, call, found, p_value);
+        Verdict {
+            exposed,
+            learning: model.calibration.len() < CALIBRATION_MIN,
+            pattern,
+            evidence,
+            ..self.verdict(call, model.calibration.risk(score), p_value)
+        }
+    }
+
+    fn verdict(&self, call: &Call, risk: Risk, p_value: PValue) -> Verdict {
+        Verdict {
+            v: schema::RECORD_VERSION,
+            id: call.id.clone(),
+            session: call.session.clone(),
+            how: call.how,
+            sure: call.how.sure(),
+            risk,
+            p_value,
+            pattern: schema::Pattern::None,
+            model: self.digest,
+            exposed: false,
+            learning: self.model.is_none(),
+            evidence: Vec::new(),
+        }
+    }
+}
+
+/// Fewest held-out sessions that a p-value is worth anything with.
+const CALIBRATION_MIN: usize = 20;
+
+impl Model {
+    /// The score of one row: higher is more anomalous.
+    pub(crate) fn score(&self, row: &[f64]) -> f64 {
+        match &self.fusion {
+            Some(fusion) => fusion.logit(row),
+            None => self.forest.as_ref().map_or(0.0, |forest| 10.0 * (forest.score(row) - 0.5)),
+        }
+    }
+
+    /// Keeps a call and its result for the calls after it. `named`: share of its arguments that the user named.
+    pub(crate) fn take_in(&self, state: &mut SessionState, call: &Call, named: f64) {
+        let at = state.calls;
+        state.push_call(call);
+        if let Some(text) = &call.result {
+            let strengths = self.strength.of_text(&text.sentences);
+            state.push_result(at, call, named, text, &strengths);
+        }
+    }
+}

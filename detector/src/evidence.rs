@@ -1,0 +1,72 @@
+//! Why a verdict is what it is: which text, which value, which step, which feature.
+
+use crate::features::{Found, NAMES};
+use crate::model::Model;
+use crate::state::SessionState;
+use schema::limits::EVIDENCE_MAX;
+use schema::{Call, Evidence, PValue, Pattern, Source};
+
+/// Names the pattern and lists the reasons, strongest first.
+pub(crate) fn of(
+    model: &Model,
+    state: &SessionState,
+    call: &Call,
+    found: &Found,
+    p_value: PValue,
+) -> (Pattern, Vec<Evidence>) {
+    if p_value.get() > NAMED_BELOW {
+        return (Pattern::None, Vec::new());
+    }
+    let row = found.features.row();
+    let parts: Vec<f64> = match &model.fusion {
+        Some(fusion) => fusion.parts(&row).map(|part| part.max(0.0)).collect(),
+        None => model.forest.as_ref().map_or_else(Vec::new, |f| {
+            f.attribution(ndarray::ArrayView1::from(&row)).iter().map(|p| p.max(0.0)).collect()
+        }),
+    };
+    let total: f64 = parts.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+    let (mut text, mut edge, mut rest) = (0.0, 0.0, Vec::new());
+    for ((name, part), value) in NAMES.iter().zip(&parts).zip(row) {
+        let share = part / total;
+        match *name {
+            name if name.starts_with("window")
+                || name.starts_with("value")
+                || name.contains("strength")
+                || name.ends_with("from_results") =>
+            {
+                text += share
+            }
+            "sequence" | "tool_unknown" | "tool_seldom" => edge += share,
+            _ if share >= SHARE_MIN => rest.push(Evidence::Feature { name: (*name).to_owned(), value, share }),
+            _ => {}
+        }
+    }
+    let mut out = rest;
+    if let Some(window) = found.window {
+        let from = Source { call: window.place.call, sentence: window.number };
+        out.push(match &found.leaf {
+            Some(leaf) => Evidence::Value { leaf: leaf.clone(), from, strength: window.strength, share: text },
+            None => Evidence::Restatement { from, strength: window.strength, share: text },
+        });
+    }
+    if edge >= SHARE_MIN {
+        out.push(Evidence::Edge { from: state.last_tool.clone(), to: call.tool.clone(), p: found.edge, share: edge });
+    }
+    out.sort_by(|a, b| share(b).total_cmp(&share(a)));
+    out.truncate(EVIDENCE_MAX);
+    (if found.window.is_some() { Pattern::Injection } else { Pattern::Abuse }, out)
+}
+
+fn share(evidence: &Evidence) -> f64 {
+    match evidence {
+        Evidence::Value { share, .. }
+        | Evidence::Restatement { share, .. }
+        | Evidence::Edge { share, .. }
+        | Evidence::Feature { share, .. } => *share,
+    }
+}
+
+/// p-values above this name nothing.
+const NAMED_BELOW: f64 = 0.25;
+/// Reasons below this share are left out.
+const SHARE_MIN: f64 = 0.05;

@@ -1,0 +1,246 @@
+//! Sessions → model. Deterministic from (sessions, options).
+//!
+//! Tables first (sequences, origins, strengths), then the fusion on rows whose tables never saw their session
+//! (cross-fitted by mission), then the calibration on scores whose fusion never saw them either.
+
+use crate::conformal::Calibration;
+use crate::features::{self, Features};
+use crate::forest::ForestParams;
+use crate::logistic::Logistic;
+use crate::markov::Markov;
+use crate::model::Model;
+use crate::provenance::{self, Provenance};
+use crate::splice::{self, Label};
+use crate::state::{SessionState, tool_hash};
+use crate::strength::Strength;
+use ndarray::Array2;
+use rand::SeedableRng;
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
+use schema::{Call, Cues, NameHash};
+
+/// One session to learn from: its calls in order, sealed for the fit ([`schema::seal_for_fit`]).
+#[derive(Debug, Clone)]
+pub struct TrainingSession {
+    /// The calls.
+    pub calls: Vec<Call>,
+    /// Calibration group: one of several pools is fitted on, the others calibrated on.
+    pub pool: Option<String>,
+}
+
+/// How to fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FitOptions {
+    /// Seed of all chance.
+    pub seed: u64,
+}
+
+impl Default for FitOptions {
+    fn default() -> Self {
+        Self { seed: 7 }
+    }
+}
+
+/// Why nothing was fitted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FitError {
+    /// There is nothing to learn from.
+    #[error("there is no call to learn from in {sessions} sessions")]
+    Empty {
+        /// Sessions given.
+        sessions: usize,
+    },
+}
+
+/// Parts that tables and fusion are cross-fitted over.
+const PARTS: u64 = 5;
+/// Spliced sessions made for each session, and at most in all.
+const SPLICES_EACH: usize = 6;
+const SPLICES_MAX: usize = 6_000;
+/// L2 penalty of the fusion.
+const RIDGE: f64 = 20.0;
+
+/// Fits a model.
+pub fn fit(sessions: &[TrainingSession], options: &FitOptions) -> Result<Model, FitError> {
+    if sessions.iter().all(|s| s.calls.is_empty()) {
+        return Err(FitError::Empty { sessions: sessions.len() });
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
+    let strength = learn_strength(sessions, &mut rng);
+    let parts: Vec<u64> = sessions.iter().enumerate().map(|(at, s)| part_of(s, at)).collect();
+    let spliced = splices(sessions, &mut rng);
+
+    // Rows under tables of the other parts.
+    let (mut own, mut made) = (Vec::new(), Vec::new());
+    for part in 0..PARTS {
+        let rest: Vec<&TrainingSession> =
+            sessions.iter().zip(&parts).filter(|(_, p)| **p != part).map(|(s, _)| s).collect();
+        let tables = Tables::learn(if rest.is_empty() { sessions.iter().collect() } else { rest }, &strength);
+        for (session, _) in sessions.iter().zip(&parts).filter(|(_, p)| **p == part) {
+            own.push(Rows { part, rows: tables.rows(session.calls.iter().map(|call| (call, Label::Host))) });
+        }
+        for (host, calls) in spliced.iter().filter(|(host, _)| parts.get(*host) == Some(&part)) {
+            let _ = host;
+            made.push(Rows { part, rows: tables.rows(calls.calls.iter().map(|(call, label)| (call, *label))) });
+        }
+    }
+
+    let fusion = fuse(own.iter().chain(&made), None);
+    let (mut clean, mut exposed) = (Vec::new(), Vec::new());
+    let forest = grow(&own, options.seed);
+    for part in 0..PARTS {
+        let Some(held_out) = fuse(own.iter().chain(&made), Some(part)) else { break };
+        let highest = |rows: &Rows| {
+            rows.rows
+                .iter()
+                .filter(|(_, l)| *l == Label::Host)
+                .map(|(row, _)| held_out.logit(row))
+                .fold(f64::NEG_INFINITY, f64::max)
+        };
+        clean.extend(own.iter().filter(|r| r.part == part).map(highest).filter(|s| s.is_finite()));
+        let resisted = made.iter().filter(|r| r.part == part && r.rows.iter().all(|(_, l)| *l == Label::Host));
+        exposed.extend(resisted.map(highest).filter(|s| s.is_finite()));
+    }
+    let tables = Tables::learn(sessions.iter().collect(), &strength);
+    let mut model = Model {
+        strength: strength.clone(),
+        markov: tables.markov,
+        provenance: tables.provenance,
+        fusion,
+        forest,
+        calibration: Calibration::default(),
+        extraction: None,
+        sessions: u32::try_from(sessions.len()).unwrap_or(u32::MAX),
+    };
+    if model.fusion.is_none() {
+        clean = own
+            .iter()
+            .map(|r| r.rows.iter().map(|(row, _)| model.score(row)).fold(f64::NEG_INFINITY, f64::max))
+            .filter(|s| s.is_finite())
+            .collect();
+    }
+    model.calibration = Calibration::new(clean, exposed);
+    Ok(model)
+}
+
+type Row = [f64; features::COUNT];
+
+/// One session's rows.
+struct Rows {
+    part: u64,
+    rows: Vec<(Row, Label)>,
+}
+
+/// What the features are computed with.
+struct Tables<'s> {
+    strength: &'s Strength,
+    markov: Markov,
+    provenance: Provenance,
+}
+
+impl<'s> Tables<'s> {
+    fn learn(sessions: Vec<&TrainingSession>, strength: &'s Strength) -> Self {
+        let mut tables = Self { strength, markov: Markov::default(), provenance: Provenance::default() };
+        for session in sessions {
+            let tools: Vec<NameHash> = session.calls.iter().map(tool_hash).collect();
+            tables.markov.learn(&tools);
+            let mut state = SessionState::default();
+            for call in &session.calls {
+                if let Some(mission) = &call.mission {
+                    state.ask(mission);
+                }
+                let traced = provenance::trace(&state, call);
+                tables.provenance.learn(&state, call, &traced);
+                let all: f64 = traced.iter().map(|t| t.weight).sum();
+                let named =
+                    traced.iter().filter(|t| t.mission).map(|t| t.weight).sum::<f64>() / all.max(f64::MIN_POSITIVE);
+                tables.take_in(&mut state, call, named);
+            }
+        }
+        tables
+    }
+
+    fn rows<'c>(&self, calls: impl Iterator<Item = (&'c Call, Label)>) -> Vec<(Row, Label)> {
+        let mut state = SessionState::default();
+        calls
+            .map(|(call, label)| {
+                if let Some(mission) = &call.mission {
+                    state.ask(mission);
+                }
+                let found = features::of(&state, call, &self.markov, &self.provenance);
+                self.take_in(&mut state, call, found.named);
+                (Features::row(&found.features), label)
+            })
+            .collect()
+    }
+
+    fn take_in(&self, state: &mut SessionState, call: &Call, named: f64) {
+        let at = state.calls;
+        state.push_call(call);
+        if let Some(text) = &call.result {
+            state.push_result(at, call, named, text, &self.strength.of_text(&text.sentences));
+        }
+    }
+}
+
+/// What users ask against what tools return, by structural cues alone.
+fn learn_strength(sessions: &[TrainingSession], rng: &mut ChaCha8Rng) -> Strength {
+    let _ = (sessions, rng, Cues::COUNT);
+    Strength::default()
+}
+
+/// The part a session is held out with: sessions of one mission go together, as they are not independent.
+fn part_of(session: &TrainingSession, at: usize) -> u64 {
+    let mission = session.calls.iter().find_map(|call| call.mission.as_ref());
+    let hash = match mission {
+        Some(text) => text.sentences.iter().flat_map(|s| &s.tokens).fold(0u64, |hash, t| hash.rotate_left(5) ^ t.fp.0),
+        None => at as u64,
+    };
+    hash.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(20) % PARTS
+}
+
+/// Spliced sessions, each with the index of its host. Donors are of the same app and another mission.
+fn splices(sessions: &[TrainingSession], rng: &mut ChaCha8Rng) -> Vec<(usize, splice::Spliced)> {
+    let app = |s: &TrainingSession| s.calls.first().and_then(|call| call.app.clone());
+    let asked = |s: &TrainingSession| s.calls.iter().find_map(|call| call.mission.clone());
+    let each = SPLICES_EACH.min(SPLICES_MAX / sessions.len().max(1)).max(1);
+    let mut out = Vec::new();
+    let all: Vec<usize> = (0..sessions.len()).collect();
+    for (host_at, host) in sessions.iter().enumerate() {
+        if out.len() >= SPLICES_MAX {
+            break;
+        }
+        for _ in 0..each {
+            // A few draws find a fitting donor; a set of one mission has none.
+            let donor = (0..12)
+                .filter_map(|_| all.choose(rng))
+                .filter_map(|at| sessions.get(*at))
+                .find(|d| app(d) == app(host) && (asked(d) != asked(host) || asked(d).is_none()));
+            if let Some(made) = donor.and_then(|donor| splice::splice(host, donor, rng)) {
+                out.push((host_at, made));
+            }
+        }
+    }
+    out
+}
+
+/// The logistic of served against own calls, without one part.
+fn fuse<'r>(sessions: impl Iterator<Item = &'r Rows>, without: Option<u64>) -> Option<Logistic> {
+    let rows: Vec<(Vec<f64>, bool)> = sessions
+        .filter(|r| Some(r.part) != without)
+        .flat_map(|r| &r.rows)
+        .filter(|(_, label)| *label != Label::Ignore)
+        .map(|(row, label)| (row.to_vec(), *label == Label::Serves))
+        .collect();
+    Logistic::fit(&rows, RIDGE)
+}
+
+/// The forest over honest rows; sampled by the forest itself.
+fn grow(own: &[Rows], seed: u64) -> Option<crate::forest::Forest> {
+    let rows: Vec<&Row> = own.iter().flat_map(|r| &r.rows).map(|(row, _)| row).collect();
+    let matrix = Array2::from_shape_fn((rows.len(), features::COUNT), |(row, at)| {
+        rows.get(row).and_then(|r| r.get(at)).copied().unwrap_or(0.0)
+    });
+    ForestParams { seed, ..ForestParams::default() }.grow(matrix.view()).ok()
+}

@@ -1,0 +1,226 @@
+//! What a session leaves behind, bounded: the mission's words, the last results as sentences of fingerprints, the
+//! arguments used, the tools called.
+
+use crate::fp::FpMap;
+use crate::limits::{MISSION_TOKENS_MAX, POSTINGS_MAX, PRIOR_TOKENS_MAX, RESULT_TOKENS_MAX, RESULTS_MAX};
+use schema::{Call, Cues, KeyId, NameHash, Status, Text, Token, TokenKind};
+
+/// State of one session. `Default` is a session nothing is known of.
+#[derive(Debug, Clone, Default)]
+pub struct SessionState {
+    /// Calls seen.
+    pub(crate) calls: u32,
+    /// Hashes of the last tools, newest last, at most [`TOOLS_KEPT`].
+    pub(crate) tools: Vec<NameHash>,
+    /// The last tool's name, for evidence.
+    pub(crate) last_tool: Option<schema::Tool>,
+    /// Words and entities of what the user asked.
+    pub(crate) mission: FpMap<Asked>,
+    pub(crate) mission_mass: f64,
+    pub(crate) mission_used: f64,
+    /// Results, oldest first.
+    pub(crate) results: Vec<Seen>,
+    /// Where in `results` a token stands, by (result number, sentence index).
+    pub(crate) index: FpMap<Postings>,
+    /// Tokens in `results`, for the bound.
+    pub(crate) result_tokens: usize,
+    /// Tokens of earlier arguments.
+    pub(crate) prior: FpMap<()>,
+    /// Fingerprints of whole earlier calls.
+    pub(crate) repeats: FpMap<u32>,
+    pub(crate) last_status: Option<Status>,
+    pub(crate) errors: u32,
+    pub(crate) key: Option<KeyId>,
+    /// Two keys in one session: provenance is unknown from here on.
+    pub(crate) mixed_keys: bool,
+    /// Strongest instruction-like sentence met in a result, 0..1.
+    pub(crate) exposure: f64,
+    /// Surprise of the sequence so far: the highest of a call, in nats.
+    pub(crate) sequence: f64,
+}
+
+/// A token of the mission.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Asked {
+    pub(crate) weight: f32,
+    pub(crate) used: bool,
+}
+
+/// Where a token stands: the first places, and how many there are.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Postings {
+    pub(crate) places: Vec<Place>,
+    pub(crate) count: u32,
+}
+
+/// A sentence: result by its call's index, sentence by its index in `Seen::sentences`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) call: u32,
+    pub(crate) sentence: u16,
+}
+
+/// One result as it is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) call: u32,
+    pub(crate) tool: NameHash,
+    /// Part of the source call's arguments' mass that stood in the mission: how far the user named this source.
+    pub(crate) named: f32,
+    pub(crate) sentences: Vec<Kept>,
+}
+
+/// One sentence as it is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    pub(crate) number: u32,
+    pub(crate) cues: Cues,
+    /// Instruction strength, 0..1, neighbours included.
+    pub(crate) strength: f32,
+    /// Content tokens.
+    pub(crate) tokens: Vec<Token>,
+}
+
+impl SessionState {
+    /// Sequence surprise of the session so far as a risk: the highest of a call.
+    pub fn sequence_risk(&self) -> schema::Risk {
+        schema::Risk::clamped(self.sequence / (1.0 + self.sequence))
+    }
+
+    /// Whether the session has met instruction-like text.
+    pub fn exposed(&self) -> bool {
+        self.exposure >= crate::strength::EXPOSED
+    }
+
+    /// Calls seen so far.
+    pub fn calls(&self) -> u32 {
+        self.calls
+    }
+
+    /// Takes in what the user asked.
+    pub(crate) fn ask(&mut self, mission: &Text) {
+        for token in mission.sentences.iter().flat_map(|s| &s.tokens).filter(|t| is_content(t)) {
+            if self.mission.len() >= MISSION_TOKENS_MAX {
+                break;
+            }
+            let weight = weight(token.kind);
+            let asked = self.mission.entry(token.fp.0).or_default();
+            if asked.weight == 0.0 {
+                asked.weight = weight as f32;
+                self.mission_mass += weight;
+            }
+        }
+    }
+
+    /// Takes in the call itself: its tool and arguments.
+    pub(crate) fn push_call(&mut self, call: &Call) {
+        if *self.key.get_or_insert(call.fpk) != call.fpk {
+            self.mixed_keys = true;
+        }
+        for token in call.args.iter().flat_map(|leaf| &leaf.tokens).chain(&call.tool_stems).filter(|t| is_content(t)) {
+            if let Some(asked) = self.mission.get_mut(&token.fp.0)
+                && !asked.used
+            {
+                asked.used = true;
+                self.mission_used += f64::from(asked.weight);
+            }
+        }
+        for leaf in &call.args {
+            for token in leaf.tokens.iter().filter(|t| is_content(t)) {
+                if self.prior.len() < PRIOR_TOKENS_MAX {
+                    self.prior.insert(token.fp.0, ());
+                }
+            }
+        }
+        if self.repeats.len() < PRIOR_TOKENS_MAX {
+            *self.repeats.entry(call_fingerprint(call)).or_default() += 1;
+        }
+        if self.tools.len() >= TOOLS_KEPT {
+            self.tools.remove(0);
+        }
+        self.tools.push(tool_hash(call));
+        self.last_tool = Some(call.tool.clone());
+        self.calls = self.calls.saturating_add(1);
+        self.last_status = call.status;
+        self.errors = self.errors.saturating_add(u32::from(call.status == Some(Status::Error)));
+    }
+
+    /// Takes in the result of call number `at`. `strengths`: one a sentence of `text`.
+    pub(crate) fn push_result(&mut self, at: u32, call: &Call, named: f64, text: &Text, strengths: &[f64]) {
+        let mut sentences = Vec::with_capacity(text.sentences.len());
+        for (sentence, strength) in text.sentences.iter().zip(strengths) {
+            self.exposure = self.exposure.max(*strength);
+            let tokens: Vec<Token> = sentence.tokens.iter().copied().filter(is_content).collect();
+            let place = Place { call: at, sentence: u16::try_from(sentences.len()).unwrap_or(u16::MAX) };
+            for token in &tokens {
+                let postings = self.index.entry(token.fp.0).or_default();
+                postings.count = postings.count.saturating_add(1);
+                if postings.places.len() < POSTINGS_MAX && postings.places.last() != Some(&place) {
+                    postings.places.push(place);
+                }
+            }
+            self.result_tokens += tokens.len();
+            sentences.push(Kept { number: sentence.number, cues: sentence.cues, strength: *strength as f32, tokens });
+        }
+        self.results.push(Seen { call: at, tool: tool_hash(call), named: named as f32, sentences });
+        while self.results.len() > RESULTS_MAX || (self.result_tokens > RESULT_TOKENS_MAX && self.results.len() > 1) {
+            self.forget_oldest();
+        }
+    }
+
+    /// The kept sentence at a place.
+    pub(crate) fn sentence(&self, place: Place) -> Option<(&Seen, &Kept)> {
+        let at = self.results.binary_search_by_key(&place.call, |seen| seen.call).ok()?;
+        let seen = self.results.get(at)?;
+        Some((seen, seen.sentences.get(usize::from(place.sentence))?))
+    }
+
+    fn forget_oldest(&mut self) {
+        let oldest = self.results.remove(0);
+        for token in oldest.sentences.iter().flat_map(|s| &s.tokens) {
+            self.result_tokens -= 1;
+            if let Some(postings) = self.index.get_mut(&token.fp.0) {
+                postings.count -= 1;
+                postings.places.retain(|place| place.call != oldest.call);
+                if postings.count == 0 {
+                    self.index.remove(&token.fp.0);
+                }
+            }
+        }
+    }
+}
+
+/// Tools kept for the sequence model.
+pub(crate) const TOOLS_KEPT: usize = 8;
+
+/// Whether a token carries content.
+pub(crate) fn is_content(token: &Token) -> bool {
+    token.kind != TokenKind::Function
+}
+
+/// How much finding a token says: a handle is rarely shared by chance, a word often.
+pub(crate) fn weight(kind: TokenKind) -> f64 {
+    match kind {
+        TokenKind::Function => 0.0,
+        TokenKind::Word => 0.5,
+        TokenKind::Name => 0.7,
+        TokenKind::Number => 0.6,
+        TokenKind::Date => 0.8,
+        TokenKind::Host => 1.0,
+        TokenKind::Address | TokenKind::Url | TokenKind::Path | TokenKind::Id => 1.5,
+    }
+}
+
+/// The tool as a model knows it.
+pub(crate) fn tool_hash(call: &Call) -> NameHash {
+    NameHash::of("tool", call.tool.as_str())
+}
+
+fn call_fingerprint(call: &Call) -> u64 {
+    call.args.iter().fold(tool_hash(call).0, |hash, leaf| hash.rotate_left(7) ^ leaf.whole.0)
+}
+
+/// How often exactly this call was made before.
+pub(crate) fn repeats(state: &SessionState, call: &Call) -> u32 {
+    state.repeats.get(&call_fingerprint(call)).copied().unwrap_or(0)
+}
