@@ -1,0 +1,105 @@
+//! Routes of a gateway: how long an answer may take there, and what happens when it takes longer.
+
+use crate::Fallback;
+use crate::limits::{DEADLINE_MS_MAX, ROUTES_MAX};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// One route, as the gateway names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Route {
+    /// An answer takes no longer than this. Default: 5 ms.
+    pub deadline_ms: u64,
+    /// What happens when it does. Default: what was last known of the session decides.
+    pub fallback: Fallback,
+}
+
+impl Default for Route {
+    fn default() -> Self {
+        Self { deadline_ms: 5, fallback: Fallback::default() }
+    }
+}
+
+/// Why routes are refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RouteError {
+    /// A deadline is zero or too long.
+    #[error("route `{route}`: deadline_ms must lie in 1..={DEADLINE_MS_MAX}, got {found}")]
+    Deadline {
+        /// Which route; `*` is the default.
+        route: String,
+        /// What was given.
+        found: u64,
+    },
+    /// Too many routes.
+    #[error("{0} routes, over the limit of {ROUTES_MAX}")]
+    TooMany(usize),
+}
+
+/// All routes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Routes {
+    /// A call whose route is not listed, or not told.
+    pub default: Route,
+    /// By name.
+    pub named: BTreeMap<String, Route>,
+}
+
+impl Routes {
+    /// Checks every bound.
+    pub fn check(self) -> Result<Self, RouteError> {
+        if self.named.len() > ROUTES_MAX {
+            return Err(RouteError::TooMany(self.named.len()));
+        }
+        let all =
+            std::iter::once(("*", &self.default)).chain(self.named.iter().map(|(name, route)| (name.as_str(), route)));
+        for (name, route) in all {
+            if !(1..=DEADLINE_MS_MAX).contains(&route.deadline_ms) {
+                return Err(RouteError::Deadline { route: name.to_owned(), found: route.deadline_ms });
+            }
+        }
+        Ok(self)
+    }
+
+    /// The route called `name`.
+    pub fn of(&self, name: Option<&str>) -> Route {
+        name.and_then(|name| self.named.get(name)).copied().unwrap_or(self.default)
+    }
+}
+
+impl Route {
+    /// How long an answer may take when the caller itself waits no longer than `caller`.
+    pub fn deadline(&self, caller: Option<Duration>) -> Duration {
+        let own = Duration::from_millis(self.deadline_ms);
+        caller.map_or(own, |caller| own.min(caller))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unlisted_route_has_five_milliseconds_and_falls_back_on_the_standing() {
+        let route = Routes::default().check().unwrap().of(Some("payments"));
+        assert_eq!(route, Route { deadline_ms: 5, fallback: Fallback::LastStanding });
+    }
+
+    #[test]
+    fn a_route_that_never_answers_is_refused() {
+        let named = BTreeMap::from([("slow".to_owned(), Route { deadline_ms: 0, ..Route::default() })]);
+        let error = Routes { named, ..Routes::default() }.check().unwrap_err();
+        assert_eq!(error.to_string(), "route `slow`: deadline_ms must lie in 1..=60000, got 0");
+    }
+
+    #[test]
+    fn the_shorter_of_two_deadlines_counts() {
+        let route = Route { deadline_ms: 50, ..Route::default() };
+        assert_eq!(route.deadline(Some(Duration::from_millis(3))), Duration::from_millis(3));
+        assert_eq!(route.deadline(Some(Duration::from_secs(3))), Duration::from_millis(50));
+    }
+}
