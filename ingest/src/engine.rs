@@ -1,0 +1,271 @@
+//! The engine: a consumer group in, operators in between, outputs and offsets out in one transaction.
+//!
+//! Start at [`run`]. Every decision is in [`core`], which does no I/O; `member.rs` drives it.
+
+pub mod core;
+
+mod batch;
+mod group;
+mod keeper;
+mod member;
+mod slot;
+mod start;
+mod writer;
+
+pub use batch::{Batch, Part};
+pub use core::Limits;
+
+use crate::checkpoint::CheckpointStore;
+use crate::produce::Sent;
+use crate::{IngestError, Operator, Partition};
+use rdkafka::config::ClientConfig;
+use std::collections::BTreeMap;
+use std::num::NonZeroU8;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// What an engine needs to know. [`EngineConfig::new`] fills in everything but the broker.
+#[derive(Clone)]
+pub struct EngineConfig {
+    /// `host:port[,host:port…]`.
+    pub brokers: String,
+    /// Topics to read. Default: `agent.calls`.
+    pub inputs: Vec<String>,
+    /// Consumer group. Default: `vedette`.
+    pub group: String,
+    /// Names this process within its group, across restarts. Two processes of one group need two names: the later one
+    /// fences the earlier. Default: `0`.
+    pub instance: String,
+    /// Members this process runs, each with its own threads and share of the partitions. Default: 1.
+    pub members: NonZeroU8,
+    /// What a crash may cost. Default: nothing.
+    pub delivery: Delivery,
+    /// How the group tells members apart. Default: dynamically.
+    pub membership: Membership,
+    /// Bounds on what is held.
+    pub limits: Limits,
+    /// Where states are kept; `None`: a new owner of a partition starts empty. Default: `None`.
+    pub checkpoints: Option<Arc<dyn CheckpointStore>>,
+    /// Further librdkafka settings for every client (`security.protocol`, `sasl.username`…). Default: none.
+    pub client: BTreeMap<String, String>,
+    /// Where counts are told; subscribe with [`EngineConfig::progress`].
+    pub answered: watch::Sender<Progress>,
+}
+
+/// What a crash, or a partition that changes hands, may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Delivery {
+    /// Outputs and input offsets in one Kafka transaction: each record is answered exactly once.
+    #[default]
+    ExactlyOnce,
+    /// Offsets are committed after the outputs: some records may be answered twice. For brokers without transactions,
+    /// such as [`MockKafka`](crate::mock::MockKafka).
+    AtLeastOnce,
+}
+
+/// How the group tells members apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Membership {
+    /// A member that leaves gives its partitions up at once.
+    #[default]
+    Dynamic,
+    /// `group.instance.id` (KIP-345): a member that comes back under its name within 45 s finds its partitions again.
+    Static,
+}
+
+/// Counts of a running engine, all since its start and all of committed work.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Partitions owned.
+    pub partitions: u32,
+    /// Input records answered.
+    pub records: u64,
+    /// Bytes of those records, keys and values.
+    pub bytes: u64,
+    /// Written, by topic.
+    pub outputs: BTreeMap<String, Sent>,
+}
+
+impl Progress {
+    /// What was written to `topic`.
+    pub fn written(&self, topic: &str) -> Sent {
+        self.outputs.get(topic).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, answered: &Answered) {
+        self.records += answered.records;
+        self.bytes += answered.bytes;
+        for (topic, sent) in &answered.outputs {
+            match self.outputs.get_mut(topic) {
+                Some(total) => {
+                    total.records += sent.records;
+                    total.bytes += sent.bytes;
+                }
+                None => {
+                    self.outputs.insert(topic.clone(), *sent);
+                }
+            }
+        }
+    }
+}
+
+/// What one batch answered.
+#[derive(Debug, Default)]
+struct Answered {
+    records: u64,
+    bytes: u64,
+    outputs: BTreeMap<String, Sent>,
+}
+
+impl Answered {
+    fn of(batch: &Batch) -> Self {
+        let mut answered = Self { records: batch.records(), ..Self::default() };
+        answered.bytes = batch.parts.iter().map(|part| part.record_bytes).sum();
+        for output in batch.outputs() {
+            if !answered.outputs.contains_key(&output.topic) {
+                answered.outputs.insert(output.topic.clone(), Sent::default());
+            }
+            if let Some(sent) = answered.outputs.get_mut(&output.topic) {
+                sent.records += 1;
+                sent.bytes += output.bytes();
+            }
+        }
+        answered
+    }
+}
+
+/// What an engine did between start and shutdown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Input records answered.
+    pub records: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Written, by topic; dead letters are under [`schema::topics::DEAD`].
+    pub outputs: BTreeMap<String, Sent>,
+    /// Transactions (or offset commits).
+    pub batches: u64,
+    /// Batches that had to be written again.
+    pub aborted: u64,
+    /// Records folded in silence after a gain of partitions.
+    pub replayed: u64,
+    /// Records read again and passed over.
+    pub passed_over: u64,
+    /// Checkpoints stored.
+    pub checkpoints: u64,
+    /// Checkpoints that could not be stored.
+    pub checkpoints_failed: u64,
+    /// Times a member had to start over.
+    pub restarts: u64,
+}
+
+impl Summary {
+    fn add(&mut self, other: &Self) {
+        self.batches += other.batches;
+        self.aborted += other.aborted;
+        self.replayed += other.replayed;
+        self.passed_over += other.passed_over;
+        self.checkpoints += other.checkpoints;
+        self.checkpoints_failed += other.checkpoints_failed;
+        self.restarts += other.restarts;
+    }
+}
+
+impl EngineConfig {
+    /// The defaults, on these brokers.
+    pub fn new(brokers: &str) -> Self {
+        Self {
+            brokers: brokers.to_owned(),
+            inputs: vec![schema::topics::CALLS.to_owned()],
+            group: "vedette".to_owned(),
+            instance: "0".to_owned(),
+            members: NonZeroU8::MIN,
+            delivery: Delivery::default(),
+            membership: Membership::default(),
+            limits: Limits::default(),
+            checkpoints: None,
+            client: BTreeMap::new(),
+            answered: watch::Sender::new(Progress::default()),
+        }
+    }
+
+    /// Counts of the engine that is run with this configuration, as they grow.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.answered.subscribe()
+    }
+
+    fn apply_client(&self, settings: &mut ClientConfig) {
+        for (key, value) in &self.client {
+            settings.set(key, value);
+        }
+    }
+
+    /// Name of member `number`: its `transactional.id`, and its `group.instance.id` where membership is static.
+    fn member_name(&self, number: u8) -> String {
+        format!("{}-{}-{number}", self.group, self.instance)
+    }
+}
+
+impl std::fmt::Debug for EngineConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Values of `client` may be passwords.
+        f.debug_struct("EngineConfig")
+            .field("brokers", &self.brokers)
+            .field("inputs", &self.inputs)
+            .field("group", &self.group)
+            .field("instance", &self.instance)
+            .field("members", &self.members)
+            .field("delivery", &self.delivery)
+            .field("membership", &self.membership)
+            .field("limits", &self.limits)
+            .field("client", &self.client.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs until `shutdown` ends, then commits what was read, gives the partitions back and returns.
+///
+/// `factory` makes the operator of a partition, once for each time the partition becomes ours. Members run on threads
+/// of their own; an error of one ends all.
+pub async fn run<F>(
+    config: EngineConfig,
+    factory: F,
+    shutdown: impl Future<Output = ()>,
+) -> Result<Summary, IngestError>
+where
+    F: Fn(Partition) -> Box<dyn Operator> + Send + Sync + 'static,
+{
+    let (config, factory) = (Arc::new(config), Arc::new(factory));
+    let (stop, stopped) = watch::channel(false);
+    let mut members = tokio::task::JoinSet::new();
+    for number in 0..config.members.get() {
+        let (config, factory, stopped) = (Arc::clone(&config), Arc::clone(&factory), stopped.clone());
+        let (ended, outcome) = tokio::sync::oneshot::channel();
+        std::thread::Builder::new()
+            .name(format!("member {number}"))
+            .spawn(move || ended.send(member::run(&config, number, &factory, &stopped)))
+            .map_err(|source| IngestError::Thread { what: "member", source })?;
+        members.spawn(async move { outcome.await.unwrap_or(Err(IngestError::Ended { what: "member" })) });
+    }
+
+    let before = config.answered.borrow().clone();
+    let mut summary = Summary::default();
+    let mut failure = None;
+    tokio::pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown, if !*stop.borrow() => { stop.send_replace(true); }
+            ended = members.join_next() => match ended {
+                None => break,
+                Some(Ok(Ok(part))) => summary.add(&part),
+                Some(Ok(Err(error))) => { stop.send_replace(true); failure.get_or_insert(error); }
+                Some(Err(_)) => { stop.send_replace(true); failure.get_or_insert(IngestError::Ended { what: "member" }); }
+            }
+        }
+    }
+    let progress = config.answered.borrow();
+    summary.records = progress.records - before.records;
+    summary.bytes = progress.bytes - before.bytes;
+    summary.outputs = progress.outputs.clone();
+    failure.map_or(Ok(summary), Err)
+}

@@ -1,0 +1,420 @@
+//! Every decision of the engine, with no clock, socket or thread: facts go in through [`Core::handle`], what to do
+//! about them comes out of [`Core::next_action`]. The driver (`member.rs`) carries it out; a simulation can, too.
+//!
+//! The rules:
+//! - A partition's records are folded in order, each once: what was folded before is passed over.
+//! - Records below the committed offset were answered by an earlier owner: folded in silence.
+//! - One batch at a time is on its way; the next one fills meanwhile, up to its limits, then reading pauses.
+//! - A checkpoint is persisted only when its offset has been committed.
+//! - A partition is released when all of its folded records are committed (and its state is persisted), or at once
+//!   when it is lost: then nothing of it is written any more.
+
+use super::batch::{Batch, Part};
+use super::slot::Slot;
+use crate::checkpoint::Checkpoint;
+use crate::{Operator, Partition, Record, RestoreError};
+use schema::Millis;
+use std::collections::VecDeque;
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// The group gave us a partition, to be read from `start.from`.
+    Assigned(Partition, Start),
+    /// The group wants partitions back; ours until released.
+    Revoked(Vec<Partition>),
+    /// Partitions are someone else's already.
+    Lost(Vec<Partition>),
+    /// A record was read.
+    Record(Record),
+    /// Time has passed; any steady clock does.
+    Tick(Millis),
+    /// The batch on its way was committed.
+    Committed,
+    /// The batch on its way was given up and nothing of it can be seen; here it is again.
+    Aborted(Batch),
+    /// A checkpoint is safe in its store.
+    Persisted(Partition),
+    /// A checkpoint could not be stored.
+    NotPersisted(Partition),
+    /// Commit what is folded, release everything, end.
+    Stop,
+}
+
+/// Where a partition's new owner begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// First offset to be read.
+    pub from: i64,
+    /// First offset whose outputs are wanted; below it they were written before.
+    pub live_from: i64,
+    /// State at `from`; without one the operator starts empty.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Write outputs and offsets in one transaction; then say `Committed` or `Aborted`. Emit and commit in one.
+    Commit(Batch),
+    /// Store a checkpoint; then say `Persisted` or `NotPersisted`.
+    Persist(Partition, Checkpoint),
+    /// Read no more for now.
+    Pause,
+    /// Read on.
+    Resume,
+    /// Give the partition back to the group.
+    Release(Partition),
+    /// Everything is committed and released.
+    Stopped,
+}
+
+/// Bounds on what is held in memory, and how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Most input records in one batch. Default 20,000.
+    pub batch_records_max: u64,
+    /// Most bytes of outputs in one batch; the last record's outputs may exceed it. Default 16 MiB.
+    pub batch_bytes_max: u64,
+    /// How long a batch may fill before it is sent, in ms. Default 5.
+    pub linger_ms: u64,
+    /// Records of a partition from one checkpoint to the next. Default 500,000.
+    pub checkpoint_records: u64,
+    /// Time from one checkpoint of a partition to the next, in ms, if there were records. Default one minute.
+    pub checkpoint_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            batch_records_max: 20_000,
+            batch_bytes_max: 16 * 1024 * 1024,
+            linger_ms: 5,
+            checkpoint_records: 500_000,
+            checkpoint_ms: 60_000,
+        }
+    }
+}
+
+/// Whether states are persisted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    /// There is no store: a new owner starts empty at the committed offset.
+    None,
+    /// There is one.
+    Checkpoints,
+}
+
+/// An operator does not take a checkpoint's state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the state of {partition} at offset {offset} is refused")]
+pub struct RefusedState {
+    /// Of which partition.
+    pub partition: Partition,
+    /// The checkpoint's offset.
+    pub offset: i64,
+    /// The operator's reason.
+    pub source: RestoreError,
+}
+
+/// Counts since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Records folded in silence: another owner had answered them.
+    pub replayed: u64,
+    /// Records passed over: folded before, or of a partition that is not ours.
+    pub passed_over: u64,
+    /// Batches that had to be written again.
+    pub aborted: u64,
+    /// Checkpoints stored.
+    pub checkpoints: u64,
+    /// Checkpoints that could not be stored.
+    pub checkpoints_failed: u64,
+}
+
+/// The engine of one member of the group.
+pub struct Core<F> {
+    factory: F,
+    limits: Limits,
+    persistence: Persistence,
+    slots: Vec<Slot>,
+    /// Index of the slot of the last record: records come in runs.
+    last: usize,
+    tenures: u64,
+    filling: Filling,
+    in_flight: bool,
+    paused: bool,
+    stopping: Stopping,
+    now: Millis,
+    actions: VecDeque<Action>,
+    counts: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Filling {
+    records: u64,
+    bytes: u64,
+    since: Millis,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Stopping {
+    No,
+    Asked,
+    Done,
+}
+
+impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
+    /// A core that owns nothing yet.
+    pub fn new(factory: F, limits: Limits, persistence: Persistence) -> Self {
+        Self {
+            factory,
+            limits,
+            persistence,
+            slots: Vec::new(),
+            last: 0,
+            tenures: 0,
+            filling: Filling::default(),
+            in_flight: false,
+            paused: false,
+            stopping: Stopping::No,
+            now: Millis(0),
+            actions: VecDeque::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes in what happened. The only error: an operator refuses a checkpoint; the partition is not owned then.
+    pub fn handle(&mut self, input: Input) -> Result<(), RefusedState> {
+        match input {
+            Input::Record(record) => {
+                self.fold(&record);
+                if !self.is_full() {
+                    return Ok(()); // nothing else can have changed: the path of nearly every record
+                }
+            }
+            Input::Assigned(partition, start) => self.assign(partition, start)?,
+            Input::Revoked(partitions) => self.leave(|slot| partitions.contains(&slot.partition)),
+            Input::Lost(partitions) => self.lose(&partitions),
+            Input::Tick(now) => self.now = self.now.max(now),
+            Input::Committed => self.committed(),
+            Input::Aborted(batch) => self.aborted(batch),
+            Input::Persisted(partition) => {
+                self.counts.checkpoints += 1;
+                self.persist_ended(&partition);
+            }
+            Input::NotPersisted(partition) => {
+                self.counts.checkpoints_failed += 1;
+                self.persist_ended(&partition);
+            }
+            Input::Stop => {
+                if self.stopping == Stopping::No {
+                    self.stopping = Stopping::Asked;
+                    self.leave(|_| true);
+                }
+            }
+        }
+        self.advance();
+        Ok(())
+    }
+
+    /// What to do next; `None`: wait for something to happen.
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Whether a batch is on its way.
+    pub fn in_flight(&self) -> bool {
+        self.in_flight
+    }
+
+    /// When the filling batch is due, by the clock of the ticks; `None` when nothing waits or it cannot go yet.
+    pub fn due(&self) -> Option<Millis> {
+        (self.filling.records > 0 && !self.in_flight).then_some(Millis(self.filling.since.0 + self.limits.linger_ms))
+    }
+
+    /// Counts since the start.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The partitions owned.
+    pub fn partitions(&self) -> impl Iterator<Item = &Partition> {
+        self.slots.iter().map(|slot| &slot.partition)
+    }
+
+    /// The partitions owned, with the state each would checkpoint now and the first offset not folded.
+    pub fn states(&self) -> impl Iterator<Item = (&Partition, i64, Vec<u8>)> {
+        self.slots.iter().map(|slot| (&slot.partition, slot.next, slot.operator.snapshot()))
+    }
+
+    fn assign(&mut self, partition: Partition, start: Start) -> Result<(), RefusedState> {
+        self.lose(std::slice::from_ref(&partition));
+        let mut operator = (self.factory)(partition.clone());
+        if let Some(checkpoint) = &start.checkpoint {
+            let offset = checkpoint.offset;
+            operator.restore(&checkpoint.state).map_err(|source| RefusedState {
+                partition: partition.clone(),
+                offset,
+                source,
+            })?;
+        }
+        self.tenures += 1;
+        let mut slot = Slot::new(partition, operator, self.tenures, &start, self.now);
+        if start.checkpoint.is_none() && self.persistence == Persistence::Checkpoints {
+            // The first of its history: what a successor replays from when it dies before the next one.
+            let first = slot.checkpoint(self.now);
+            slot.persisting = true;
+            self.actions.push_back(Action::Persist(slot.partition.clone(), first));
+        }
+        slot.leaving = self.stopping != Stopping::No;
+        self.slots.push(slot);
+        Ok(())
+    }
+
+    fn leave(&mut self, which: impl Fn(&Slot) -> bool) {
+        self.slots.iter_mut().filter(|slot| which(slot)).for_each(|slot| slot.leaving = true);
+    }
+
+    /// Forgets partitions and what waits to be written of them. Parts on their way go when their batch comes back.
+    fn lose(&mut self, partitions: &[Partition]) {
+        let filling = &mut self.filling;
+        self.slots.retain(|slot| {
+            let lost = partitions.contains(&slot.partition);
+            if lost {
+                filling.records -= slot.filling.records;
+                filling.bytes -= slot.filling.output_bytes;
+            }
+            !lost
+        });
+        self.last = 0;
+    }
+
+    fn fold(&mut self, record: &Record) {
+        let Some(index) = self.slot_of(record) else {
+            self.counts.passed_over += 1;
+            return;
+        };
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        if slot.leaving || record.offset < slot.next {
+            self.counts.passed_over += 1;
+            return;
+        }
+        let outputs = slot.operator.apply(record);
+        slot.next = record.offset + 1;
+        slot.since_checkpoint += 1;
+        if record.offset < slot.live_from {
+            self.counts.replayed += 1;
+            return;
+        }
+        if self.filling.records == 0 {
+            self.filling.since = self.now;
+        }
+        let bytes = slot.answer(record, outputs);
+        self.filling.records += 1;
+        self.filling.bytes += bytes;
+    }
+
+    fn slot_of(&mut self, record: &Record) -> Option<usize> {
+        if !self.slots.get(self.last).is_some_and(|slot| slot.owns(record)) {
+            self.last = self.slots.iter().position(|slot| slot.owns(record))?;
+        }
+        Some(self.last)
+    }
+
+    fn is_full(&self) -> bool {
+        self.filling.records >= self.limits.batch_records_max || self.filling.bytes >= self.limits.batch_bytes_max
+    }
+
+    fn committed(&mut self) {
+        self.in_flight = false;
+        for slot in &mut self.slots {
+            slot.in_flight = false;
+            if let Some(checkpoint) = slot.at_commit.take() {
+                slot.persisting = true;
+                self.actions.push_back(Action::Persist(slot.partition.clone(), checkpoint));
+            }
+        }
+    }
+
+    /// The same bytes again, less what has been lost since.
+    fn aborted(&mut self, mut batch: Batch) {
+        self.counts.aborted += 1;
+        batch.parts.retain(|part| self.slots.iter().any(|slot| slot.in_flight && slot.tenure == part.tenure));
+        if batch.parts.is_empty() {
+            self.in_flight = false;
+        } else {
+            self.actions.push_back(Action::Commit(batch));
+        }
+    }
+
+    fn persist_ended(&mut self, partition: &Partition) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.partition == *partition) {
+            slot.persisting = false;
+        }
+    }
+
+    /// Does whatever has become possible.
+    fn advance(&mut self) {
+        if !self.in_flight && self.filling.records > 0 && self.is_due() {
+            self.close();
+        }
+        self.release();
+        match (self.paused, self.is_full()) {
+            (false, true) => {
+                self.paused = true;
+                self.actions.push_back(Action::Pause);
+            }
+            (true, false) => {
+                self.paused = false;
+                self.actions.push_back(Action::Resume);
+            }
+            _ => {}
+        }
+        if self.stopping == Stopping::Asked && self.slots.is_empty() && !self.in_flight {
+            self.stopping = Stopping::Done;
+            self.actions.push_back(Action::Stopped);
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.is_full()
+            || self.now.since(self.filling.since) >= self.limits.linger_ms
+            || self.slots.iter().any(|slot| slot.leaving)
+    }
+
+    /// Sends the filling batch on its way.
+    fn close(&mut self) {
+        let mut parts: Vec<Part> = Vec::new();
+        for slot in self.slots.iter_mut().filter(|slot| slot.filling.records > 0) {
+            if self.persistence == Persistence::Checkpoints && slot.checkpoint_due(self.now, &self.limits) {
+                slot.at_commit = Some(slot.checkpoint(self.now));
+            }
+            parts.push(slot.take_part());
+        }
+        self.filling = Filling::default();
+        self.in_flight = true;
+        self.actions.push_back(Action::Commit(Batch { parts }));
+    }
+
+    /// Lets go of the partitions that are leaving and have nothing left to be written.
+    fn release(&mut self) {
+        let (persistence, now, actions) = (self.persistence, self.now, &mut self.actions);
+        let before = self.slots.len();
+        self.slots.retain_mut(|slot| {
+            if !slot.leaving || slot.in_flight || slot.filling.records > 0 || slot.persisting {
+                return true;
+            }
+            if persistence == Persistence::Checkpoints && slot.since_checkpoint > 0 && slot.next >= slot.live_from {
+                slot.persisting = true;
+                actions.push_back(Action::Persist(slot.partition.clone(), slot.checkpoint(now)));
+                return true;
+            }
+            actions.push_back(Action::Release(slot.partition.clone()));
+            false
+        });
+        if self.slots.len() != before {
+            self.last = 0;
+        }
+    }
+}

@@ -1,0 +1,501 @@
+//! One member of the consumer group: carries out what the [`Core`] decides, on librdkafka.
+
+use super::core::{Action, Core, Input, Persistence};
+use super::group::{self, Change, Group};
+use super::keeper::{self, ToKeep};
+use super::start::{Known, start};
+use super::writer::{Job, Outcome, Writer};
+use super::{EngineConfig, Membership, Summary};
+use crate::checkpoint::CheckpointStore;
+use crate::client::{REQUEST_MAX, settings};
+use crate::read_back::to_record;
+use crate::{IngestError, Operator, Partition};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Message, Offset, TopicPartitionList};
+use schema::Millis;
+use std::collections::BTreeSet;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Notify, watch};
+
+/// What the member's other threads report.
+pub(super) enum Event {
+    Written(Outcome),
+    Persisted(Partition),
+    NotPersisted(Partition),
+}
+
+/// How a member's run ended, errors aside.
+enum End {
+    Stopped,
+    /// Its producer was fenced: everything held is void.
+    Fenced,
+}
+
+/// Runs member `number` until `stop` turns true. One that is fenced starts over from the last checkpoints, unless that
+/// happens again and again: then another process has its name.
+pub(super) fn run<F>(
+    config: &Arc<EngineConfig>,
+    number: u8,
+    factory: &Arc<F>,
+    stop: &watch::Receiver<bool>,
+) -> Result<Summary, IngestError>
+where
+    F: Fn(Partition) -> Box<dyn Operator>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|source| IngestError::Thread { what: "member", source })?;
+    let mut summary = Summary::default();
+    let mut fenced_at = Vec::new();
+    loop {
+        let name = config.member_name(number);
+        let factory = Arc::clone(factory);
+        let mut member = Member::start(Arc::clone(config), name.clone(), move |partition| factory(partition))?;
+        let end = runtime.block_on(member.serve(stop.clone()));
+        summary.add(&member.close());
+        match end? {
+            End::Stopped => return Ok(summary),
+            End::Fenced => {
+                summary.restarts += 1;
+                fenced_at.retain(|at: &Instant| at.elapsed() < FENCED_WINDOW);
+                fenced_at.push(Instant::now());
+                if fenced_at.len() > FENCED_MAX {
+                    return Err(IngestError::Fenced { member: name });
+                }
+            }
+        }
+    }
+}
+
+struct Member<F> {
+    config: Arc<EngineConfig>,
+    consumer: Arc<BaseConsumer<Group>>,
+    core: Core<F>,
+    writer: mpsc::Sender<Job>,
+    keeper: Option<mpsc::Sender<ToKeep>>,
+    /// The writer's and the keeper's; joined at the end.
+    threads: Vec<JoinHandle<()>>,
+    events: UnboundedReceiver<Event>,
+    /// The consumer has something for us.
+    woken: Arc<Notify>,
+    /// Partitions the group wants back, and those of them that are not released yet.
+    revoking: Option<(TopicPartitionList, BTreeSet<Partition>)>,
+    reading: Reading,
+    /// Names of the input topics, shared by their records.
+    topics: Vec<Arc<str>>,
+    partitions: u32,
+    batches: u64,
+    started: Instant,
+    stopped: bool,
+}
+
+/// Whether records are taken from the consumer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Reading {
+    On,
+    /// Not asking for any, for a moment: cheap, but the group cannot reach us meanwhile.
+    Held(Instant),
+    /// Partitions are paused in librdkafka: we listen to the group, no records come.
+    Paused,
+}
+
+impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
+    fn start(config: Arc<EngineConfig>, name: String, factory: F) -> Result<Self, IngestError> {
+        let client = |source| IngestError::Client { what: "reading", source };
+        let mut consumer: BaseConsumer<Group> =
+            consumer_settings(&config, &name).create_with_context(Group::default()).map_err(client)?;
+        let woken = Arc::new(Notify::new());
+        let wake = Arc::clone(&woken);
+        consumer.set_nonempty_callback(move || wake.notify_one());
+        let consumer = Arc::new(consumer);
+
+        let (sender, events) = unbounded_channel();
+        let (writer, thread) = start_writer(&config, name, &consumer, sender.clone())?;
+        let mut threads = vec![thread];
+        let keeper = match &config.checkpoints {
+            None => None,
+            Some(store) => {
+                let (keeper, thread) = start_keeper(Arc::clone(store), sender)?;
+                threads.push(thread);
+                Some(keeper)
+            }
+        };
+        let persistence = if keeper.is_some() { Persistence::Checkpoints } else { Persistence::None };
+        let topics: Vec<&str> = config.inputs.iter().map(String::as_str).collect();
+        consumer.subscribe(&topics).map_err(|source| IngestError::Read { topics: config.inputs.clone(), source })?;
+        Ok(Self {
+            core: Core::new(factory, config.limits.clone(), persistence),
+            topics: topics.iter().map(|topic| Arc::from(*topic)).collect(),
+            config,
+            consumer,
+            writer,
+            keeper,
+            threads,
+            events,
+            woken,
+            revoking: None,
+            reading: Reading::On,
+            partitions: 0,
+            batches: 0,
+            started: Instant::now(),
+            stopped: false,
+        })
+    }
+
+    async fn serve(&mut self, mut stop: watch::Receiver<bool>) -> Result<End, IngestError> {
+        let mut stopping = false;
+        loop {
+            while let Ok(event) = self.events.try_recv() {
+                if let Some(end) = self.event(event)? {
+                    return Ok(end);
+                }
+            }
+            let dry = self.read()?;
+            while let Some(change) = self.consumer.context().next_change() {
+                if let Some(end) = self.change(change).await? {
+                    return Ok(end);
+                }
+            }
+            self.tell(Input::Tick(self.now()))?;
+            if self.stopped {
+                return Ok(End::Stopped);
+            }
+            if !dry && self.reading == Reading::On {
+                if !stopping && *stop.borrow_and_update() {
+                    stopping = true;
+                    self.tell(Input::Stop)?;
+                }
+                continue;
+            }
+            let patience = self.core.due().map_or(IDLE_MAX, |due| Duration::from_millis(due.since(self.now())));
+            tokio::select! {
+                event = self.events.recv() => match event {
+                    None => return Err(IngestError::Ended { what: "writer" }),
+                    Some(event) => if let Some(end) = self.event(event)? { return Ok(end) },
+                },
+                () = self.woken.notified(), if !matches!(self.reading, Reading::Held(_)) => {}
+                () = tokio::time::sleep(patience) => {}
+                changed = stop.changed(), if !stopping => {
+                    // An error: whoever could stop us is gone.
+                    if changed.is_err() || *stop.borrow() {
+                        stopping = true;
+                        self.tell(Input::Stop)?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes what the consumer holds, up to a turn's worth. Returns whether there may be no more.
+    fn read(&mut self) -> Result<bool, IngestError> {
+        if let Reading::Held(since) = self.reading {
+            if since.elapsed() < HELD_MAX {
+                return Ok(true);
+            }
+            self.pause_partitions(true)?;
+            self.reading = Reading::Paused;
+        }
+        let consumer = Arc::clone(&self.consumer);
+        for _ in 0..TURN_RECORDS_MAX {
+            match consumer.poll(Duration::ZERO) {
+                None => return Ok(true),
+                Some(Ok(message)) => {
+                    let Some(topic) = self.topics.iter().find(|topic| ***topic == *message.topic()) else { continue };
+                    let record = to_record(&message, topic);
+                    self.tell(Input::Record(record))?;
+                    if self.reading != Reading::On {
+                        return Ok(true);
+                    }
+                }
+                Some(Err(error)) => self.read_error(error)?,
+            }
+        }
+        Ok(false)
+    }
+
+    /// Most errors of a consumer pass; those that do not are returned.
+    fn read_error(&self, error: KafkaError) -> Result<(), IngestError> {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::FencedInstanceId) => {
+                Err(IngestError::Fenced { member: format!("{}-{}", self.config.group, self.config.instance) })
+            }
+            Some(
+                RDKafkaErrorCode::AutoOffsetReset
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::GroupAuthorizationFailed
+                | RDKafkaErrorCode::Fatal,
+            ) => Err(IngestError::Read { topics: self.config.inputs.clone(), source: error }),
+            _ => {
+                tracing::warn!(%error, topics = ?self.config.inputs, "reading is disturbed");
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells the core what happened and does what it wants done.
+    fn tell(&mut self, input: Input) -> Result<(), IngestError> {
+        self.core.handle(input).map_err(|refused| IngestError::Restore {
+            partition: refused.partition,
+            offset: refused.offset,
+            source: refused.source,
+        })?;
+        while let Some(action) = self.core.next_action() {
+            self.act(action)?;
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, action: Action) -> Result<(), IngestError> {
+        match action {
+            Action::Commit(batch) => {
+                let group = self.consumer.group_metadata().ok_or(IngestError::Ended { what: "consumer" })?;
+                self.writer.send(Job { batch, group }).map_err(|_| IngestError::Ended { what: "writer" })?;
+            }
+            Action::Persist(partition, checkpoint) => {
+                let keeper = self.keeper.as_ref().ok_or(IngestError::Ended { what: "checkpoint keeper" })?;
+                keeper.send((partition, checkpoint)).map_err(|_| IngestError::Ended { what: "checkpoint keeper" })?;
+            }
+            Action::Pause => self.reading = Reading::Held(Instant::now()),
+            Action::Resume => {
+                if self.reading == Reading::Paused {
+                    self.pause_partitions(false)?;
+                }
+                self.reading = Reading::On;
+            }
+            Action::Release(partition) => {
+                self.partitions -= 1;
+                self.config.answered.send_modify(|progress| progress.partitions -= 1);
+                if let Some((_, left)) = &mut self.revoking {
+                    left.remove(&partition);
+                }
+                self.finish_revoking()?;
+            }
+            Action::Stopped => self.stopped = true,
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, event: Event) -> Result<Option<End>, IngestError> {
+        match event {
+            Event::Persisted(partition) => self.tell(Input::Persisted(partition))?,
+            Event::NotPersisted(partition) => self.tell(Input::NotPersisted(partition))?,
+            Event::Written(Outcome::Committed(answered)) => {
+                self.batches += 1;
+                self.config.answered.send_modify(|progress| progress.add(&answered));
+                self.tell(Input::Tick(self.now()))?;
+                self.tell(Input::Committed)?;
+            }
+            Event::Written(Outcome::Aborted(batch)) => self.tell(Input::Aborted(batch))?,
+            Event::Written(Outcome::Fenced) => return Ok(Some(End::Fenced)),
+            Event::Written(Outcome::Failed(error)) => return Err(error),
+        }
+        Ok(None)
+    }
+
+    async fn change(&mut self, change: Change) -> Result<Option<End>, IngestError> {
+        match change {
+            Change::Assign(list) => {
+                // The committed offset means something only once nothing of ours is on its way.
+                while self.core.in_flight() {
+                    let event = self.events.recv().await.ok_or(IngestError::Ended { what: "writer" })?;
+                    if let Some(end) = self.event(event)? {
+                        return Ok(Some(end));
+                    }
+                }
+                self.gain(list)?;
+            }
+            Change::Revoke(list) => {
+                let partitions = partitions_of(&list);
+                let ours: BTreeSet<Partition> = self.core.partitions().cloned().collect();
+                self.revoking = Some((list, partitions.iter().filter(|p| ours.contains(p)).cloned().collect()));
+                self.tell(Input::Revoked(partitions))?;
+                self.finish_revoking()?;
+            }
+            Change::Lost(list) => {
+                self.revoking = None;
+                self.tell(Input::Lost(partitions_of(&list)))?;
+                self.count_partitions();
+                self.unassign(&list)?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn gain(&mut self, list: TopicPartitionList) -> Result<(), IngestError> {
+        let config = Arc::clone(&self.config);
+        let unreachable = |request| {
+            let brokers = config.brokers.clone();
+            move |source| IngestError::Unreachable { brokers, request, source }
+        };
+        let committed = self
+            .consumer
+            .committed_offsets(list, REQUEST_MAX)
+            .map_err(unreachable("fetch the group's committed offsets"))?;
+        let mut from = TopicPartitionList::new();
+        for element in committed.elements() {
+            let partition = Partition::new(element.topic(), element.partition());
+            let (log_start, _) = self
+                .consumer
+                .fetch_watermarks(element.topic(), element.partition(), REQUEST_MAX)
+                .map_err(unreachable("list a partition's offsets"))?;
+            let committed = match element.offset() {
+                Offset::Offset(offset) => Some(offset),
+                _ => None,
+            };
+            let checkpoint = match (&self.config.checkpoints, committed) {
+                (Some(store), Some(offset)) => store
+                    .newest(&partition, offset)
+                    .map_err(|source| IngestError::Checkpoint { partition: partition.clone(), source })?,
+                _ => None,
+            };
+            let persistence = if self.keeper.is_some() { Persistence::Checkpoints } else { Persistence::None };
+            let start = start(&partition, Known { committed, log_start, persistence }, checkpoint)?;
+            tracing::info!(%partition, from = start.from, live_from = start.live_from, "partition gained");
+            from.add_partition_offset(element.topic(), element.partition(), Offset::Offset(start.from))
+                .map_err(|source| IngestError::Read { topics: self.config.inputs.clone(), source })?;
+            self.tell(Input::Assigned(partition, start))?;
+        }
+        self.count_partitions();
+        if self.reading == Reading::Paused {
+            // What is gained now is not paused yet; the core says again when it is full.
+            self.pause_partitions(false)?;
+            self.reading = Reading::Held(Instant::now());
+        }
+        group::assign(&self.consumer, &from)
+            .map_err(|source| IngestError::Read { topics: self.config.inputs.clone(), source })
+    }
+
+    fn count_partitions(&mut self) {
+        let before = std::mem::replace(&mut self.partitions, self.core.partitions().count() as u32);
+        let now = self.partitions;
+        self.config.answered.send_modify(|progress| progress.partitions = progress.partitions + now - before);
+    }
+
+    fn finish_revoking(&mut self) -> Result<(), IngestError> {
+        match self.revoking.take() {
+            Some((list, left)) if left.is_empty() => self.unassign(&list),
+            waiting => {
+                self.revoking = waiting;
+                Ok(())
+            }
+        }
+    }
+
+    fn unassign(&self, list: &TopicPartitionList) -> Result<(), IngestError> {
+        group::unassign(&self.consumer, list)
+            .map_err(|source| IngestError::Read { topics: self.config.inputs.clone(), source })
+    }
+
+    fn pause_partitions(&self, pause: bool) -> Result<(), IngestError> {
+        let failed = |source| IngestError::Read { topics: self.config.inputs.clone(), source };
+        let all = self.consumer.assignment().map_err(failed)?;
+        if pause { self.consumer.pause(&all) } else { self.consumer.resume(&all) }.map_err(failed)
+    }
+
+    fn now(&self) -> Millis {
+        Millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Ends the threads, leaves the group and says what was done.
+    fn close(self) -> Summary {
+        drop((self.writer, self.keeper));
+        for thread in self.threads {
+            let _ = thread.join(); // a thread that panicked has nothing to add
+        }
+        self.consumer.context().close();
+        self.config.answered.send_modify(|progress| progress.partitions -= self.partitions);
+        let counts = self.core.counts();
+        Summary {
+            batches: self.batches,
+            aborted: counts.aborted,
+            replayed: counts.replayed,
+            passed_over: counts.passed_over,
+            checkpoints: counts.checkpoints,
+            checkpoints_failed: counts.checkpoints_failed,
+            ..Summary::default()
+        }
+    }
+}
+
+fn consumer_settings(config: &EngineConfig, name: &str) -> rdkafka::ClientConfig {
+    let mut settings = settings(&config.brokers);
+    settings
+        .set("group.id", &config.group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // Offsets are always given; one that the log no longer has must not be skipped in silence.
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_committed")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("topic.metadata.refresh.interval.ms", "10000")
+        .set("queued.max.messages.kbytes", "32768")
+        // How long fetching stops when the queue is full; the default of a second would starve a fast engine.
+        .set("fetch.queue.backoff.ms", "2");
+    match config.membership {
+        Membership::Dynamic => settings.set("session.timeout.ms", "10000"),
+        Membership::Static => settings.set("session.timeout.ms", "45000").set("group.instance.id", name),
+    };
+    config.apply_client(&mut settings);
+    settings
+}
+
+fn start_writer(
+    config: &Arc<EngineConfig>,
+    name: String,
+    consumer: &Arc<BaseConsumer<Group>>,
+    events: UnboundedSender<Event>,
+) -> Result<(mpsc::Sender<Job>, JoinHandle<()>), IngestError> {
+    let (jobs, work) = mpsc::channel::<Job>();
+    let (config, consumer) = (Arc::clone(config), Arc::clone(consumer));
+    let write = move || {
+        let mut writer = match Writer::new(&config, name, consumer) {
+            Ok(writer) => writer,
+            Err(error) => {
+                let _ = events.send(Event::Written(Outcome::Failed(error)));
+                return;
+            }
+        };
+        while let Ok(job) = work.recv() {
+            if events.send(Event::Written(writer.write(job))).is_err() {
+                return; // the member is gone
+            }
+        }
+    };
+    let thread = std::thread::Builder::new()
+        .name("writer".to_owned())
+        .spawn(write)
+        .map_err(|source| IngestError::Thread { what: "writer", source })?;
+    Ok((jobs, thread))
+}
+
+fn start_keeper(
+    store: Arc<dyn CheckpointStore>,
+    events: UnboundedSender<Event>,
+) -> Result<(mpsc::Sender<ToKeep>, JoinHandle<()>), IngestError> {
+    let (sender, work) = mpsc::channel();
+    let thread = std::thread::Builder::new()
+        .name("keeper".to_owned())
+        .spawn(move || keeper::keep(&store, &work, &events))
+        .map_err(|source| IngestError::Thread { what: "checkpoint keeper", source })?;
+    Ok((sender, thread))
+}
+
+fn partitions_of(list: &TopicPartitionList) -> Vec<Partition> {
+    list.elements().iter().map(|element| Partition::new(element.topic(), element.partition())).collect()
+}
+
+/// Records taken in one turn before other things are looked at.
+const TURN_RECORDS_MAX: u32 = 1_000;
+/// Longest wait when nothing is due.
+const IDLE_MAX: Duration = Duration::from_millis(100);
+/// How long reading may be held back before partitions are paused, so that the group can reach us again.
+const HELD_MAX: Duration = Duration::from_secs(1);
+/// Fenced more often than this within the window: another process has our name.
+const FENCED_MAX: usize = 3;
+const FENCED_WINDOW: Duration = Duration::from_secs(120);

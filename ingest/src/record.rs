@@ -1,0 +1,99 @@
+//! What goes into an operator and what comes out.
+
+use crate::RestoreError;
+use schema::{Digest, Millis};
+use std::sync::Arc;
+
+/// One partition of one input topic: the unit of ownership, order and parallelism.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Partition {
+    /// The topic's name.
+    pub topic: Arc<str>,
+    /// The partition's number, from 0.
+    pub number: i32,
+}
+
+impl Partition {
+    /// Partition `number` of `topic`.
+    pub fn new(topic: &str, number: i32) -> Self {
+        Self { topic: topic.into(), number }
+    }
+}
+
+impl std::fmt::Display for Partition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.topic, self.number)
+    }
+}
+
+/// One record of an input topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Topic it was read from.
+    pub topic: Arc<str>,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset: rises within a partition, with gaps.
+    pub offset: i64,
+    /// The record's Kafka timestamp (of its creation or of its append, as the topic is set); 0 where it has none.
+    pub at: Millis,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value; empty for a tombstone.
+    pub payload: Vec<u8>,
+}
+
+impl Record {
+    /// Bytes of key and value.
+    pub fn bytes(&self) -> u64 {
+        (self.payload.len() + self.key.as_ref().map_or(0, Vec::len)) as u64
+    }
+
+    /// `topic/partition/offset`, e.g. `agent.calls/3/1042`: names the record for good.
+    pub fn id(&self) -> String {
+        format!("{}/{}/{}", self.topic, self.partition, self.offset)
+    }
+}
+
+/// One record to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Topic to write to.
+    pub topic: String,
+    /// Key: records of equal keys keep their order. Empty: no key.
+    pub key: Vec<u8>,
+    /// Value. Empty: a tombstone, which on a compacted topic deletes the key.
+    pub payload: Vec<u8>,
+}
+
+impl Output {
+    /// Bytes of key and value.
+    pub fn bytes(&self) -> u64 {
+        (self.payload.len() + self.key.len()) as u64
+    }
+}
+
+/// The fold over one partition. The engine makes one a partition and feeds it every record once, in order.
+///
+/// `apply` must depend on nothing but the state and the record: no clock, no randomness, no other partition. Replays
+/// after a crash rely on it: the same records from the same snapshot must give the same state and the same outputs.
+pub trait Operator: Send {
+    /// Moves the state past `record` and says what to write. Never fails: what cannot be read becomes a
+    /// [dead letter](crate::dead_letter).
+    fn apply(&mut self, record: &Record) -> Vec<Output>;
+
+    /// The state as bytes, for a checkpoint. Default: there is no state.
+    fn snapshot(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Takes the state of `snapshot`, possibly one made by an older build. Default: accepts the empty state only.
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
+        if snapshot.is_empty() { Ok(()) } else { Err(RestoreError::new("this operator keeps no state")) }
+    }
+
+    /// Digest of the model in force, stored beside the state. Default: no model.
+    fn model(&self) -> Option<Digest> {
+        None
+    }
+}

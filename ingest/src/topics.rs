@@ -1,0 +1,101 @@
+//! Topics, made where missing.
+
+use crate::IngestError;
+use crate::client::{Logged, RECORD_BYTES_MAX, REQUEST_MAX, settings};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::types::RDKafkaErrorCode;
+use std::time::{Duration, Instant};
+
+/// A topic to be made. Topics that exist already keep their settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// Its name.
+    pub name: String,
+    /// How many partitions.
+    pub partitions: u16,
+    /// How Kafka cleans it.
+    pub cleanup: Cleanup,
+}
+
+/// How Kafka cleans a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Cleanup {
+    /// Old records go (the broker's retention).
+    #[default]
+    Delete,
+    /// The newest record of each key stays.
+    Compact,
+}
+
+impl TopicSpec {
+    /// Topic `name` with `partitions` partitions, cleaned by age.
+    pub fn new(name: &str, partitions: u16) -> Self {
+        Self { name: name.to_owned(), partitions, cleanup: Cleanup::Delete }
+    }
+
+    /// The same topic, compacted.
+    pub fn compacted(self) -> Self {
+        Self { cleanup: Cleanup::Compact, ..self }
+    }
+}
+
+/// Creates the topics that are missing, with the broker's default replication, and returns when every partition has
+/// a leader. A topic that exists is no error.
+pub async fn create(brokers: &str, topics: &[TopicSpec]) -> Result<(), IngestError> {
+    let admin: AdminClient<Logged> = settings(brokers)
+        .create_with_context(Logged)
+        .map_err(|source| IngestError::Client { what: "creating topics", source })?;
+    let new: Vec<NewTopic<'_>> = topics.iter().map(new_topic).collect();
+    let options = AdminOptions::new().request_timeout(Some(REQUEST_MAX)).operation_timeout(Some(REQUEST_MAX));
+    let results = admin.create_topics(&new, &options).await.map_err(|source| IngestError::Unreachable {
+        brokers: brokers.to_owned(),
+        request: "create topics",
+        source,
+    })?;
+    for result in results {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => return Err(IngestError::Topic { topic, reason: code.to_string() }),
+        }
+    }
+    let (brokers, topics) = (brokers.to_owned(), topics.to_vec());
+    tokio::task::spawn_blocking(move || await_leaders(&brokers, &topics))
+        .await
+        .unwrap_or(Err(IngestError::Ended { what: "topic check" }))
+}
+
+fn new_topic(topic: &TopicSpec) -> NewTopic<'_> {
+    let new = NewTopic::new(&topic.name, i32::from(topic.partitions), TopicReplication::Fixed(-1))
+        .set("max.message.bytes", RECORD_BYTES_MAX);
+    match topic.cleanup {
+        Cleanup::Delete => new,
+        Cleanup::Compact => new.set("cleanup.policy", "compact"),
+    }
+}
+
+/// Returns once every partition of `topics` has a leader. Paced by the broker: each turn is a request and its answer.
+fn await_leaders(brokers: &str, topics: &[TopicSpec]) -> Result<(), IngestError> {
+    let consumer: BaseConsumer =
+        settings(brokers).create().map_err(|source| IngestError::Client { what: "reading metadata", source })?;
+    let started = Instant::now();
+    for topic in topics {
+        loop {
+            let metadata = consumer.fetch_metadata(Some(&topic.name), ANSWER_MAX).map_err(|source| {
+                IngestError::Unreachable { brokers: brokers.to_owned(), request: "describe a topic", source }
+            })?;
+            let partitions = metadata.topics().iter().flat_map(|t| t.partitions());
+            let (led, all) = partitions.fold((0, 0), |(led, all), p| (led + usize::from(p.leader() >= 0), all + 1));
+            if all > 0 && led == all {
+                break;
+            }
+            if started.elapsed() > REQUEST_MAX {
+                let reason = format!("{led} of its {all} partitions have a leader after {} s", REQUEST_MAX.as_secs());
+                return Err(IngestError::Topic { topic: topic.name.clone(), reason });
+            }
+        }
+    }
+    Ok(())
+}
+
+const ANSWER_MAX: Duration = Duration::from_secs(10);
