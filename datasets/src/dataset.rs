@@ -1,6 +1,6 @@
 //! What a loaded or generated set is.
 
-use schema::{RawCall, Session};
+use schema::{Agent, CallId, How, IdError, Millis, Phase, RawCall, Session, Tenant, Tool};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -49,4 +49,34 @@ impl Dataset {
         }
         self.sessions.iter().map(|meta| (meta, of.remove(&meta.session).unwrap_or_default())).collect()
     }
+}
+
+/// A call of which no more is known than this; id `session/seq`, tenant `default`.
+pub(crate) fn bare_call(session: &Session, seq: u64, at: Millis, agent: &str, tool: &str) -> Result<RawCall, IdError> {
+    Ok(RawCall {
+        id: CallId::new(&format!("{session}/{seq}"))?,
+        at,
+        tenant: Tenant::new("default")?,
+        session: session.clone(),
+        how: How::Explicit,
+        parent: None,
+        seq: Some(seq),
+        phase: Phase::Done,
+        agent: Agent::new(agent)?,
+        principal: None,
+        actor: Vec::new(),
+        device: None,
+        app: None,
+        tool: Tool::new(tool)?,
+        tool_info: None,
+        args: serde_json::Value::Null,
+        mission: None,
+        status: None,
+        result: None,
+        result_bytes: None,
+        segments_ms: None,
+        telemetry: None,
+        cost: None,
+        traceparent: None,
+    })
 }

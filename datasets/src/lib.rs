@@ -6,6 +6,7 @@
 pub mod labels; // the truth, for measuring only
 pub mod limits; // every bound, by name
 pub mod replay; // sessions as one ordered stream, with faults on request
+pub mod world; // a seeded generator, for machines without data
 
 mod dataset; // what a loaded or generated set is
 mod error; // one variant a thing that can be wrong with a file

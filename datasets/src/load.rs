@@ -2,7 +2,7 @@
 //! Of NAME.sessions it reads session, split, fold and pool; the labels in that file are [`crate::labels`]' alone.
 
 mod calls; // one line of NAME.calls → one `RawCall`
-mod records; // the lines of each file, as types
+pub(crate) mod records; // the lines of each file, as types
 mod sequences; // files of numbered events
 mod texts; // results, missions and long arguments by key
 

@@ -1,4 +1,5 @@
 //! Damaged sets end in an error that names the file and the line, never in a panic or half a set.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
 
 mod folder;
 

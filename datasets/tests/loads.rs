@@ -1,4 +1,5 @@
 //! What a loaded set holds.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
 
 mod folder;
 

@@ -2,11 +2,12 @@
 
 use super::records::CallLine;
 use super::texts::{Looked, Texts};
+use crate::dataset::bare_call;
 use crate::limits::CALLS_MAX;
 use crate::lines::GzipLines;
 use crate::{Dataset, DatasetError, Place, SessionMeta};
 use schema::limits::{AT_MS_MAX, NAME_BYTES_MAX};
-use schema::{Agent, App, CallId, How, IdError, Millis, Phase, Principal, RawCall, Session, Tenant, Tool};
+use schema::{App, IdError, Millis, Principal, RawCall, Session};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
@@ -69,32 +70,16 @@ fn call(
     };
     let agent = name(line.agent.as_deref().unwrap_or_default());
     let principal = line.principal.as_deref().map(name).or_else(|| identities.then(|| agent.clone()));
-    Ok(RawCall {
-        id: CallId::new(&format!("{}/{}", line.session, line.seq)).map_err(bad)?,
-        at,
-        tenant: Tenant::new("default").map_err(bad)?,
-        session: Session::new(&line.session).map_err(bad)?,
-        how: How::Explicit,
-        parent: None,
-        seq: Some(line.seq),
-        phase: Phase::Done,
-        agent: Agent::new(&agent).map_err(bad)?,
-        principal: principal.map(|principal| Principal::new(&principal)).transpose().map_err(bad)?,
-        actor: Vec::new(),
-        device: None,
-        app: line.app.map(|app| App::new(&name(&app))).transpose().map_err(bad)?,
-        tool: Tool::new(&name(&line.tool)).map_err(bad)?,
-        tool_info: None,
-        args: line.args,
-        mission: texts.mission(&line.session, line.seq),
-        status: line.status,
-        result,
-        result_bytes,
-        segments_ms: None,
-        telemetry: None,
-        cost: None,
-        traceparent: None,
-    })
+    let session = Session::new(&line.session).map_err(bad)?;
+    let mut call = bare_call(&session, line.seq, at, &agent, &name(&line.tool)).map_err(bad)?;
+    call.principal = principal.map(|principal| Principal::new(&principal)).transpose().map_err(bad)?;
+    call.app = line.app.map(|app| App::new(&name(&app))).transpose().map_err(bad)?;
+    call.args = line.args;
+    call.mission = texts.mission(&line.session, line.seq);
+    call.status = line.status;
+    call.result = result;
+    call.result_bytes = result_bytes;
+    Ok(call)
 }
 
 /// The recorded time; without one, a second after the call before, the first at 0.
@@ -130,6 +115,7 @@ fn name(text: &str) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use schema::Tool;
 
     proptest! {
         #[test]

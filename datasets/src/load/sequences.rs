@@ -3,16 +3,17 @@
 
 use super::calls::STEP_MS;
 use super::records::SequenceLine;
+use crate::dataset::bare_call;
 use crate::limits::{CALLS_MAX, SESSIONS_MAX};
 use crate::lines::GzipLines;
 use crate::{Dataset, DatasetError, SessionMeta};
-use schema::{Agent, App, CallId, How, IdError, Millis, Phase, RawCall, Session, Tenant, Tool};
-use serde_json::Value;
+use schema::{App, IdError, Millis, Session};
 use std::collections::HashSet;
 use std::path::Path;
 
 pub(super) fn load(path: &Path, name: &str) -> Result<Dataset, DatasetError> {
     let mut lines = GzipLines::open(path, &format!("set `{name}`"))?;
+    let app = App::new(name).map_err(|source| DatasetError::BadName { place: lines.place(), source })?;
     let (mut seen, mut sessions, mut calls) = (HashSet::new(), Vec::new(), Vec::new());
     while let Some(line) = lines.parse_next::<SequenceLine>()? {
         let bad = |source: IdError| DatasetError::BadName { place: lines.place(), source };
@@ -28,7 +29,10 @@ pub(super) fn load(path: &Path, name: &str) -> Result<Dataset, DatasetError> {
             }
         }
         for (seq, event) in (0u64..).zip(&line.seq) {
-            calls.push(call(&session, name, seq, *event).map_err(bad)?);
+            let at = Millis(seq.saturating_mul(STEP_MS));
+            let mut call = bare_call(&session, seq, at, "unknown", &format!("e{event}")).map_err(bad)?;
+            call.app = Some(app.clone());
+            calls.push(call);
         }
         sessions.push(SessionMeta { session, split: line.split, fold: None, pool: None });
     }
@@ -36,33 +40,4 @@ pub(super) fn load(path: &Path, name: &str) -> Result<Dataset, DatasetError> {
         return Err(DatasetError::Empty { file: path.to_path_buf() });
     }
     Ok(Dataset { name: name.to_owned(), sessions, calls, timed: false })
-}
-
-fn call(session: &Session, name: &str, seq: u64, event: u32) -> Result<RawCall, IdError> {
-    Ok(RawCall {
-        id: CallId::new(&format!("{session}/{seq}"))?,
-        at: Millis(seq.saturating_mul(STEP_MS)),
-        tenant: Tenant::new("default")?,
-        session: session.clone(),
-        how: How::Explicit,
-        parent: None,
-        seq: Some(seq),
-        phase: Phase::Done,
-        agent: Agent::new("unknown")?,
-        principal: None,
-        actor: Vec::new(),
-        device: None,
-        app: Some(App::new(name)?),
-        tool: Tool::new(&format!("e{event}"))?,
-        tool_info: None,
-        args: Value::Null,
-        mission: None,
-        status: None,
-        result: None,
-        result_bytes: None,
-        segments_ms: None,
-        telemetry: None,
-        cost: None,
-        traceparent: None,
-    })
 }
