@@ -6,12 +6,14 @@
 
 pub mod agent; // the device's side
 pub mod authority; // signs device and server certificates
+pub mod desk; // the server's answer to each request, without sockets
 pub mod device; // names of devices and requests
 pub mod digest; // SHA-256 values: fingerprints, key ids, chain links
 pub mod envelope; // signed JSON with thresholds
 pub mod est; // enrolment over TLS: RFC 7030
 pub mod facts; // a certificate's facts, parsed once at the edge
 pub mod floor; // what time it certainly is not before
+pub mod http; // requests and responses as plain values
 pub mod ledger; // the memory of every device, and the rules over it
 pub mod pem; // certificates as text
 pub mod receipt; // hash-chained, signed links, one per certificate

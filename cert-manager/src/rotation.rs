@@ -28,6 +28,21 @@ pub const KNOCK_EVERY: Span = Span::minutes(45);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chance(pub u32);
 
+impl Trouble {
+    /// An attempt failed.
+    pub fn failed(&mut self, now: Millis, unreachable: bool) {
+        self.failures = self.failures.saturating_add(1);
+        self.last = now;
+        self.unreachable = unreachable;
+    }
+
+    /// A knock was answered: the next attempt may go at once.
+    pub fn answered(&mut self) {
+        self.unreachable = false;
+        self.last = Millis(0);
+    }
+}
+
 impl Chance {
     fn of(self, span: Span) -> Span {
         span.fraction(u64::from(self.0), u64::from(u32::MAX))
@@ -87,6 +102,8 @@ pub struct Trouble {
     pub last: Millis,
     /// When the server said to come back.
     pub not_before: Millis,
+    /// Whether nothing answered at all, as opposed to an answer that was no help.
+    pub unreachable: bool,
     /// When somebody last knocked in vain.
     pub knocked: Millis,
     /// What the server refused.
@@ -239,14 +256,13 @@ fn gated(facts: &Facts, step: Step) -> Step {
     if facts.now >= until || !sane {
         return step;
     }
-    let knock = trouble.knocked.max(trouble.last) + knock_wait(trouble.failures, facts.chance);
-    // Only where nothing answered at all; a server that answered said itself when to come back.
-    let knocking = trouble.not_before < facts.now && trouble.failures > 0;
-    match knocking {
-        true if facts.now >= knock => Step::Knock,
-        true => Step::Wait { until: until.min(knock) },
-        false => Step::Wait { until },
+    // Only where nothing answered at all: behind a port that answers, knocking would turn every
+    // failed attempt into the next one.
+    if !trouble.unreachable {
+        return Step::Wait { until };
     }
+    let knock = trouble.knocked.max(trouble.last) + knock_wait(trouble.failures, facts.chance);
+    if facts.now >= knock { Step::Knock } else { Step::Wait { until: until.min(knock) } }
 }
 
 /// Knocks are spread like attempts, but never further apart than [`KNOCK_EVERY`].

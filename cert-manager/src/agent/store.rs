@@ -8,8 +8,10 @@
 //!
 //! Every file is written beside its name, synced, then renamed. The order of a rotation into slot B:
 //!
-//! 1. *stage*: remove B's `cert.pem`; sync B. Remove `request`, `receipt.bin`, `chain.pem`; sync B.
-//!    Write `key.pem`, then `request`; sync B. **Only now may the request be sent**: whoever reads the
+//! 1. *stage*: remove B's `request`; sync B: an old request must never stand beside a missing
+//!    certificate, it would be sent again and look like a clone's. Remove `cert.pem`, `receipt.bin`,
+//!    `chain.pem`; sync B. Write `key.pem`; sync B: else the request could survive beside the slot's
+//!    old key. Write `request`; sync B. **Only now may the request be sent**: whoever reads the
 //!    answer later still has its key and its id.
 //! 2. *install*: write `chain.pem` and `receipt.bin`; sync B. Write `cert.pem`; sync B. `cert.pem` is
 //!    last: where it is, the rest is.
@@ -141,14 +143,15 @@ impl<S: Storage> Store<S> {
     /// Any error of the disk; then the slot holds nothing usable, and staging starts over.
     pub fn stage(&mut self, slot: Slot, key: &KeyPair, request: RequestId) -> io::Result<()> {
         let folder = slot.folder();
-        self.storage.remove(&format!("{folder}/cert.pem"))?;
+        self.storage.remove(&format!("{folder}/request"))?;
         self.storage.sync_folder(folder)?;
-        for name in ["request", "receipt.bin", "chain.pem"] {
+        for name in ["cert.pem", "receipt.bin", "chain.pem"] {
             self.storage.remove(&format!("{folder}/{name}"))?;
         }
         self.storage.sync_folder(folder)?;
         let pem = Zeroizing::new(key.serialize_pem());
         self.replace(&format!("{folder}/key.pem"), pem.as_bytes(), Mode::Private)?;
+        self.storage.sync_folder(folder)?;
         self.replace(&format!("{folder}/request"), format!("{request}\n").as_bytes(), Mode::Private)?;
         self.storage.sync_folder(folder)
     }

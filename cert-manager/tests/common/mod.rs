@@ -106,3 +106,39 @@ impl Device {
         answer
     }
 }
+
+pub mod sim;
+
+/// A desk with an empty ledger and the first root document of its trust chain.
+pub fn desk() -> (cert_manager::desk::Desk, cert_manager::trust::Trust) {
+    use cert_manager::sign::Role;
+    use cert_manager::trust::{Anchor, RoleKeys, RootDocument, Trust};
+    let (office, root, time) = (office(), SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+    let one = |key: &SigningKey| RoleKeys { threshold: 1, keys: vec![key.public()] };
+    let document = RootDocument {
+        v: 1,
+        version: 1,
+        expires_ms: START + Span::days(3_650),
+        roles: [(Role::Root, one(&root)), (Role::Receipt, one(&office.receipts)), (Role::Time, one(&time))].into(),
+        anchors: vec![Anchor::new(office.authority.certificate(), office.authority.facts().validity)],
+    };
+    let bytes = document.sign(&[&root]);
+    let trust = Trust::start(&bytes).unwrap();
+    let desk = cert_manager::desk::Desk {
+        ledger: Ledger::in_memory().unwrap(),
+        cacerts: vec![office.authority.certificate().to_vec()],
+        office,
+        time,
+        roots: vec![bytes],
+        factories: vec![],
+        risk: Box::new(cert_manager::risk::FixedRisk(Risk::Green)),
+        hint: None,
+    };
+    (desk, trust)
+}
+
+/// A token for any one device.
+pub fn token(ledger: &Ledger, until: Millis) -> zeroize::Zeroizing<String> {
+    let token = Token { device: None, class: "default".into(), until, voucher: false, spent_by: None };
+    ledger.token(&token).unwrap().expose().to_owned().into()
+}

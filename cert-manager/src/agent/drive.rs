@@ -1,0 +1,422 @@
+//! The driver: gathers facts, asks [`next_step`], carries the step out. One step a call.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{CertificateParams, DnType, KeyPair};
+use ring::rand::SecureRandom;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::channel::{Channel, ChannelError, Identity};
+use super::storage::Storage;
+use super::store::{Pair, Staged, Store, View};
+use crate::authority::{POLICY_QUARANTINE, key_id};
+use crate::desk::{RECEIPT_HEADER, REFUSED_HEADER, REQUEST_HEADER};
+use crate::device::{DeviceId, RequestId};
+use crate::digest::Digest;
+use crate::est::wire::{decode_body, encode_body, parse_certs_only};
+use crate::facts::parse_certificate;
+use crate::floor::{Clock, Floor, Nonce, read_time_answer};
+use crate::http::{Request, Response};
+use crate::ledger::Refusal;
+use crate::receipt::{SignedReceipt, parse_receipt};
+use crate::rotation::{Chance, Facts, Held, State, Step, Trouble, Window, next_step, state};
+use crate::sign::Role;
+use crate::time::{Millis, Span};
+use crate::trust::{STEPS_MAX, Trust};
+
+/// What the agent remembers beside its pairs, in `state.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// What time it certainly is not before.
+    pub floor: Floor,
+    /// Attempts since the last success.
+    pub trouble: Trouble,
+    /// When the server would like a renewal.
+    pub hint: Option<Window>,
+    /// The key the authority has accepted in a probe.
+    pub probed: Option<Digest>,
+}
+
+/// What the rim's clocks say at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The local clock; may be anything.
+    pub local: Millis,
+    /// Time since boot, by a clock that cannot be set.
+    pub elapsed: Span,
+}
+
+/// Why a step could not be carried out. The device stays as it was; the step is tried again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// The disk.
+    #[error("the device's folder cannot be read or written")]
+    Disk(#[from] std::io::Error),
+    /// The way to the authority.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// The authority answered, and it was no help.
+    #[error("the authority answered {status}: {say}")]
+    Answer {
+        /// HTTP status.
+        status: u16,
+        /// First line of the body.
+        say: String,
+    },
+    /// The authority's answer breaks a rule; nothing of it is kept.
+    #[error("the authority's answer is not acceptable: {0}")]
+    Unacceptable(String),
+    /// A key or a request could not be made.
+    #[error("cannot make a key: {0}")]
+    Key(String),
+}
+
+/// One device.
+#[derive(Debug)]
+pub struct Agent<S, C> {
+    device: DeviceId,
+    store: Store<S>,
+    channel: C,
+    trust: Trust,
+    memory: Memory,
+    token: Option<Zeroizing<String>>,
+    signed: Option<(Millis, Span)>,
+}
+
+/// Name of the file with the newest root document.
+pub const ROOT_FILE: &str = "root.json";
+
+impl<S: Storage, C: Channel> Agent<S, C> {
+    /// Wakes an agent on its folder. `trust`: the first root document, used where the folder has no
+    /// newer one. A memory that cannot be read is forgotten: it holds nothing that cannot be learnt again.
+    ///
+    /// # Errors
+    /// [`AgentError::Disk`].
+    pub fn wake(
+        device: DeviceId,
+        store: Store<S>,
+        channel: C,
+        trust: Trust,
+        token: Option<Zeroizing<String>>,
+    ) -> Result<Self, AgentError> {
+        let memory = store.state()?.and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or_default();
+        let kept = store.read(ROOT_FILE)?.and_then(|bytes| Trust::start(&bytes).ok());
+        let trust = kept.filter(|kept| kept.version() > trust.version()).unwrap_or(trust);
+        Ok(Self { device, store, channel, trust, memory, token, signed: None })
+    }
+
+    /// What the next step depends on.
+    ///
+    /// # Errors
+    /// [`AgentError::Disk`].
+    pub fn facts(&self, moment: Moment) -> Result<Facts, AgentError> {
+        Ok(self.facts_of(&self.store.look()?, moment))
+    }
+
+    /// Where the device is.
+    ///
+    /// # Errors
+    /// [`AgentError::Disk`].
+    pub fn state(&self, moment: Moment) -> Result<State, AgentError> {
+        Ok(state(&self.facts(moment)?))
+    }
+
+    /// What it remembers.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// The newest root document.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// The way to the authority.
+    pub fn channel(&mut self) -> &mut C {
+        &mut self.channel
+    }
+
+    /// The device's folder.
+    pub fn store(&self) -> &Store<S> {
+        &self.store
+    }
+
+    /// Takes the agent apart, for the simulation that cuts its power.
+    pub fn into_store(self) -> Store<S> {
+        self.store
+    }
+
+    /// Carries out the next step and says which it was.
+    ///
+    /// # Errors
+    /// [`AgentError`]; what failed is already counted, so that the next step waits.
+    pub fn step(&mut self, moment: Moment) -> Result<Step, AgentError> {
+        let view = self.store.look()?;
+        let facts = self.facts_of(&view, moment);
+        let step = next_step(&facts);
+        let done = match step {
+            Step::Wait { .. } | Step::Stop => Ok(()),
+            Step::Knock => self.knock(facts.now),
+            Step::AskTime => self.ask_time(moment),
+            Step::Stage => self.stage(&view),
+            Step::Send => self.send(&view, moment),
+            Step::Probe => self.probe(&view),
+            Step::Commit => self.commit(&view),
+        };
+        if let Err(AgentError::Channel(_) | AgentError::Answer { .. } | AgentError::Unacceptable(_)) = &done {
+            let unreachable = matches!(&done, Err(AgentError::Channel(ChannelError::Unreachable(_))));
+            self.memory.trouble.failed(facts.now, unreachable);
+            self.remember()?;
+        }
+        done.map(|()| step)
+    }
+
+    fn facts_of(&self, view: &View, moment: Moment) -> Facts {
+        let clock = self.clock(moment);
+        let held = view.newest.as_ref().map(|pair| {
+            let current = view.current == Some(pair.slot);
+            Held {
+                validity: pair.facts.validity,
+                quarantine: pair.facts.policies.iter().any(|p| p == POLICY_QUARANTINE),
+                probed: current || self.memory.probed == Some(pair.facts.key.id),
+                current,
+            }
+        });
+        let serial = view.newest.as_ref().map(|p| p.facts.serial.to_string()).unwrap_or_default();
+        Facts {
+            now: clock.now(),
+            sure: clock.sure(),
+            held,
+            staged: view.staged.is_some(),
+            credential: self.token.is_some(),
+            hint: self.memory.hint,
+            trouble: self.memory.trouble.clone(),
+            chance: chance(&self.device, &serial),
+        }
+    }
+
+    fn clock(&self, moment: Moment) -> Clock {
+        let signed = self.signed.map(|(at, then)| (at, Span(moment.elapsed.0.saturating_sub(then.0))));
+        Clock { floor: self.memory.floor, local: moment.local, signed }
+    }
+
+    fn knock(&mut self, now: Millis) -> Result<(), AgentError> {
+        if self.channel.knock() {
+            self.memory.trouble.answered();
+        } else {
+            self.memory.trouble.knocked = now;
+        }
+        self.remember()
+    }
+
+    fn ask_time(&mut self, moment: Moment) -> Result<(), AgentError> {
+        let nonce = Nonce(random()?);
+        let body = format!("{{\"nonce\":\"{}\"}}", String::from(nonce));
+        let identity = self.identity(&self.store.look()?)?;
+        let request = Request::post("/v1/time", "application/json", body.into_bytes());
+        let response = good(self.channel.exchange(identity.as_ref(), &request)?, 200)?;
+        let answer = read_time_answer(&response.body, self.trust.keys(Role::Time), nonce).map_err(unacceptable)?;
+        self.signed = Some((answer.time_ms, moment.elapsed));
+        self.memory.floor = self.memory.floor.raised(answer.time_ms);
+        self.remember()?;
+        if answer.trust_version > self.trust.version() { self.walk(identity.as_ref()) } else { Ok(()) }
+    }
+
+    /// Walks to the newest root document, one request a step.
+    fn walk(&mut self, identity: Option<&Identity>) -> Result<(), AgentError> {
+        for _ in 0..STEPS_MAX {
+            let next = Request::get(format!("/v1/trust/{}", self.trust.version().saturating_add(1)));
+            let response = self.channel.exchange(identity, &next)?;
+            if response.status == 404 {
+                break;
+            }
+            self.trust = self.trust.step(&good(response, 200)?.body).map_err(unacceptable)?;
+        }
+        self.store.keep(ROOT_FILE, self.trust.bytes())?;
+        Ok(())
+    }
+
+    fn stage(&mut self, view: &View) -> Result<(), AgentError> {
+        let slot = view.newest.as_ref().map_or(super::store::Slot::A, |pair| pair.slot.other());
+        let key = KeyPair::generate().map_err(|e| AgentError::Key(e.to_string()))?;
+        Ok(self.store.stage(slot, &key, RequestId(random()?))?)
+    }
+
+    fn send(&mut self, view: &View, moment: Moment) -> Result<(), AgentError> {
+        let Some(staged) = view.staged else { return Ok(()) };
+        let Some(key) = self.store.key(staged.slot)? else { return Ok(()) };
+        let request = self.request(view, staged, &key)?;
+        // A token speaks for itself; showing an old certificate beside it would only confuse.
+        let identity = if self.token.is_some() { None } else { self.identity(view)? };
+        let response = self.channel.exchange(identity.as_ref(), &request)?;
+        let now = self.clock(moment).now();
+        match response.status {
+            200 => self.take(view, staged, &response),
+            202 => self.later(&response, now),
+            403 if response.header(REFUSED_HEADER).is_some() => self.refused(&response, now),
+            401 => {
+                self.token = None; // spent or wrong: asking again with it gets the same answer
+                self.memory.trouble.refused = Some(Refusal::Credential);
+                self.memory.trouble.last = now;
+                self.remember()
+            }
+            status => {
+                self.memory.trouble.not_before = now + retry_after(&response);
+                Err(AgentError::Answer { status, say: first_line(&response) })
+            }
+        }
+    }
+
+    fn request(&self, view: &View, staged: Staged, key: &KeyPair) -> Result<Request, AgentError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, self.device.as_str());
+        let csr = params.serialize_request(key).map_err(|e| AgentError::Key(e.to_string()))?;
+        let path = match (&self.token, &view.newest) {
+            (Some(_), _) | (None, None) => "/.well-known/est/simpleenroll",
+            (None, Some(_)) => "/.well-known/est/simplereenroll",
+        };
+        let mut request = Request::post(path, "application/pkcs10", encode_body(csr.der()))
+            .with("content-transfer-encoding", "base64")
+            .with(REQUEST_HEADER, staged.request.to_string());
+        match (&self.token, &view.newest) {
+            (Some(token), _) => {
+                let basic = Zeroizing::new(format!("{}:{}", self.device, token.as_str()));
+                request = request.with("authorization", format!("Basic {}", STANDARD.encode(basic.as_bytes())));
+            }
+            (None, Some(pair)) => request = request.with(RECEIPT_HEADER, STANDARD.encode(pair.receipt.bytes())),
+            (None, None) => {}
+        }
+        Ok(request)
+    }
+
+    /// Checks an issued certificate against everything known, then installs it.
+    fn take(&mut self, view: &View, staged: Staged, response: &Response) -> Result<(), AgentError> {
+        let message = decode_body(&response.body).map_err(unacceptable)?;
+        let certs = parse_certs_only(&message).map_err(unacceptable)?;
+        let mine = |der: &&Vec<u8>| parse_certificate(der).is_ok_and(|facts| facts.key.id == staged.key);
+        let certificate = certs.iter().find(mine).ok_or_else(|| unacceptable("no certificate for the key"))?;
+        let facts = parse_certificate(certificate).map_err(unacceptable)?;
+        let receipt = self.receipt(response)?;
+        let said = receipt.receipt();
+        let before = view.newest.as_ref().map_or(0, |pair| pair.receipt.receipt().n);
+        let agrees = said.device == self.device
+            && said.key == facts.key.id
+            && said.serial == facts.serial
+            && said.not_after == facts.validity.until
+            && facts.common_name.as_deref() == Some(self.device.as_str())
+            && said.n > before;
+        if !agrees {
+            return Err(unacceptable("the receipt and the certificate disagree"));
+        }
+        let chain = self.chain(view.newest.as_ref(), &facts.issuer)?;
+        self.store.install(staged.slot, certificate, &chain, &receipt)?;
+        self.memory.floor = self.memory.floor.raised(said.server_time);
+        self.memory.trouble = Trouble::default();
+        self.memory.hint = None;
+        self.token = None;
+        self.remember()
+    }
+
+    fn receipt(&self, response: &Response) -> Result<SignedReceipt, AgentError> {
+        let text = response.header(RECEIPT_HEADER).ok_or_else(|| unacceptable("no receipt"))?;
+        let bytes = STANDARD.decode(text).map_err(unacceptable)?;
+        let receipt = parse_receipt(&bytes).map_err(unacceptable)?;
+        receipt.verify(self.trust.keys(Role::Receipt)).map_err(unacceptable)?;
+        Ok(receipt)
+    }
+
+    /// Certificates between the new one and an anchor: as before, unless the issuer changed.
+    fn chain(&mut self, held: Option<&Pair>, issuer: &str) -> Result<Vec<Vec<u8>>, AgentError> {
+        if let Some(pair) = held.filter(|pair| pair.facts.issuer == issuer) {
+            return Ok(pair.chain.clone());
+        }
+        let response = good(self.channel.exchange(None, &Request::get("/.well-known/est/cacerts"))?, 200)?;
+        let certs = parse_certs_only(&decode_body(&response.body).map_err(unacceptable)?).map_err(unacceptable)?;
+        // Anchors are known from the root document; only what lies between is kept.
+        let anchors = self.trust.anchors(self.memory.floor.at());
+        Ok(certs.into_iter().filter(|der| !anchors.contains(der)).collect())
+    }
+
+    fn later(&mut self, response: &Response, now: Millis) -> Result<(), AgentError> {
+        self.memory.trouble.not_before = now + retry_after(response);
+        self.memory.trouble.unreachable = false;
+        self.remember()
+    }
+
+    fn refused(&mut self, response: &Response, now: Millis) -> Result<(), AgentError> {
+        let name = response.header(REFUSED_HEADER).unwrap_or_default();
+        let refusal = serde_json::from_value(serde_json::Value::String(name.to_owned()));
+        // A reason this version does not know is still a refusal.
+        self.memory.trouble.refused = Some(refusal.unwrap_or(Refusal::UnknownDevice));
+        self.memory.trouble.last = now;
+        self.remember()
+    }
+
+    fn probe(&mut self, view: &View) -> Result<(), AgentError> {
+        let Some(pair) = &view.newest else { return Ok(()) };
+        let identity = self.identity(view)?;
+        let request = Request::post("/v1/probe", "application/json", Vec::new());
+        good(self.channel.exchange(identity.as_ref(), &request)?, 204)?;
+        self.memory.probed = Some(pair.facts.key.id);
+        self.memory.trouble = Trouble::default();
+        self.remember()
+    }
+
+    fn commit(&mut self, view: &View) -> Result<(), AgentError> {
+        let Some(pair) = &view.newest else { return Ok(()) };
+        Ok(self.store.commit(pair.slot)?)
+    }
+
+    fn identity(&self, view: &View) -> Result<Option<Identity>, AgentError> {
+        let Some(pair) = &view.newest else { return Ok(None) };
+        let key = self.store.key(pair.slot)?.filter(|key| key_id(key) == pair.facts.key.id);
+        let chain = [std::slice::from_ref(&pair.certificate), &pair.chain].concat();
+        Ok(key.map(|key| Identity { chain, key }))
+    }
+
+    fn remember(&mut self) -> Result<(), AgentError> {
+        let bytes = serde_json::to_vec(&self.memory).unwrap_or_default(); // INVARIANT: plain data serialises
+        Ok(self.store.keep_state(&bytes)?)
+    }
+}
+
+/// A device's chance for one certificate: the same at every boot, different from its neighbours'.
+fn chance(device: &DeviceId, serial: &str) -> Chance {
+    let hash = Digest::of(format!("{device}\0{serial}").as_bytes());
+    Chance(hash.0.iter().take(4).fold(0, |all, byte| all << 8 | u32::from(*byte)))
+}
+
+fn random() -> Result<[u8; 16], AgentError> {
+    let mut bytes = [0; 16];
+    let filled = ring::rand::SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| AgentError::Key("no random bytes from the system".to_owned()))?;
+    Ok(bytes)
+}
+
+/// Longest `Retry-After` that is obeyed: a server cannot put a device to sleep for years.
+const RETRY_AFTER_MAX: Span = Span::hours(24);
+
+fn retry_after(response: &Response) -> Span {
+    let seconds = response.header("retry-after").and_then(|text| text.trim().parse().ok());
+    seconds.map_or(Span::ZERO, Span::seconds).min(RETRY_AFTER_MAX)
+}
+
+fn good(response: Response, status: u16) -> Result<Response, AgentError> {
+    if response.status == status {
+        return Ok(response);
+    }
+    Err(AgentError::Answer { status: response.status, say: first_line(&response) })
+}
+
+fn first_line(response: &Response) -> String {
+    let text = String::from_utf8_lossy(&response.body);
+    text.lines().next().unwrap_or_default().chars().take(200).collect()
+}
+
+fn unacceptable(error: impl std::fmt::Display) -> AgentError {
+    AgentError::Unacceptable(error.to_string())
+}

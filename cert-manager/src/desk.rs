@@ -1,0 +1,260 @@
+//! The server's answer to each request, without sockets: peer and request in, response out.
+//!
+//! [`Desk::plan`] checks and either answers or makes a job for the ledger; [`Desk::finish`] turns the
+//! ledger's answer into a response. Between them the rim may gather many jobs into one transaction.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::device::{DeviceId, RequestId};
+use crate::digest::Digest;
+use crate::est::csr::{CsrFacts, parse_csr};
+use crate::est::wire::{certs_only, decode_body, encode_body};
+use crate::floor::{Nonce, TimeAnswer};
+use crate::http::{Request, Response};
+use crate::ledger::{Answer, Ask, Credential, Job, Ledger, LedgerError, Office, Refusal, token_hash};
+use crate::receipt::{SignedReceipt, parse_receipt};
+use crate::risk::RiskSource;
+use crate::rotation::Window;
+use crate::sign::SigningKey;
+use crate::time::{Millis, Span};
+
+pub mod peer; // who is on the other end, from the certificate TLS has verified
+pub mod route; // which peer may use which route
+
+pub use peer::Peer;
+pub use route::Route;
+
+/// Header that carries a request id: 32 hex digits.
+pub const REQUEST_HEADER: &str = "vedette-request";
+/// Header that carries a receipt, base64, both ways.
+pub const RECEIPT_HEADER: &str = "vedette-receipt";
+/// Header that names why a certificate was refused, as [`Refusal`] in kebab case.
+pub const REFUSED_HEADER: &str = "vedette-refused";
+
+/// The authority's counter.
+pub struct Desk {
+    /// Its memory.
+    pub ledger: Ledger,
+    /// Who signs, and the classes.
+    pub office: Office,
+    /// Signs time answers.
+    pub time: SigningKey,
+    /// Certificates for `/cacerts`: the authority, its chain, and at a rollover OldWithNew and
+    /// NewWithOld.
+    pub cacerts: Vec<Vec<u8>>,
+    /// Root documents as bytes; the first is number 1.
+    pub roots: Vec<Vec<u8>>,
+    /// Whose factory certificates may enrol, and into which class.
+    pub factories: Vec<peer::Factory>,
+    /// Asked for every renewal.
+    pub risk: Box<dyn RiskSource>,
+    /// When the server would like renewals sooner, for all.
+    pub hint: Option<Window>,
+}
+
+/// What a request needs.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "moved once, from plan to queue")]
+pub enum Plan {
+    /// Nothing more: here is the answer.
+    Done(Response),
+    /// The ledger.
+    Job(Job),
+}
+
+impl Desk {
+    /// Checks a request and answers it where the ledger is not needed.
+    pub fn plan(&self, peer: &Peer, request: &Request, now: Millis) -> Plan {
+        let Some(route) = Route::of(request) else {
+            return Plan::Done(Response::text(404, "no such route"));
+        };
+        if !route.open_to(peer) {
+            return Plan::Done(refuse_peer(route, peer));
+        }
+        let made = match route {
+            Route::CaCerts => self.ca_certs(),
+            Route::CsrAttributes => Ok(Response::new(200, "application/csrattrs", encode_body(CSR_ATTRIBUTES))),
+            Route::Enrol => return self.plan_enrol(peer, request).unwrap_or_else(Plan::Done),
+            Route::Renew => return self.plan_renew(peer, request).unwrap_or_else(Plan::Done),
+            Route::Time => self.time(request, now),
+            Route::Trust(version) => Ok(self.root(version)),
+            Route::RenewalInfo => Ok(self.renewal_info()),
+            Route::Probe => Ok(Response::empty(204)),
+        };
+        Plan::Done(made.unwrap_or_else(|refused| refused))
+    }
+
+    /// The response for a ledger's answer.
+    pub fn finish(&self, answer: Result<Answer, LedgerError>) -> Response {
+        match answer {
+            Ok(Answer::Issued { certificate, receipt }) => match certs_only([certificate.as_slice()]) {
+                Ok(message) => {
+                    Response::new(200, "application/pkcs7-mime; smime-type=certs-only", encode_body(&message))
+                        .with("content-transfer-encoding", "base64")
+                        .with(RECEIPT_HEADER, STANDARD.encode(receipt))
+                }
+                Err(_) => Response::text(500, "cannot write the certificate"),
+            },
+            Ok(Answer::Later(span)) => later(span),
+            Ok(Answer::Refused(Refusal::Credential)) => unauthorized(),
+            Ok(Answer::Refused(refusal)) => refused(refusal),
+            // Nothing was written, nothing may be answered: the device asks again with the same id.
+            Err(_) => Response::text(503, "the ledger cannot be written").with("retry-after", "60"),
+        }
+    }
+
+    /// Plans and carries out one request, for callers that gather no batches.
+    pub fn answer(&self, peer: &Peer, request: &Request, now: Millis) -> Response {
+        match self.plan(peer, request, now) {
+            Plan::Done(response) => response,
+            Plan::Job(job) => {
+                let answers = self.ledger.apply(&[job], &self.office, now);
+                self.finish(answers.and_then(|mut all| all.pop().ok_or(LedgerError::Row { table: "(answers)" })))
+            }
+        }
+    }
+
+    fn ca_certs(&self) -> Result<Response, Response> {
+        let message = certs_only(self.cacerts.iter().map(Vec::as_slice))
+            .map_err(|_| Response::text(500, "cannot write the authority's certificates"))?;
+        Ok(Response::new(200, "application/pkcs7-mime", encode_body(&message))
+            .with("content-transfer-encoding", "base64"))
+    }
+
+    fn time(&self, request: &Request, now: Millis) -> Result<Response, Response> {
+        #[derive(serde::Deserialize)]
+        struct Question {
+            nonce: Nonce,
+        }
+        let question: Question = serde_json::from_slice(&request.body)
+            .map_err(|_| Response::text(400, "send {\"nonce\":\"<32 hex digits>\"}"))?;
+        let trust_version = u32::try_from(self.roots.len()).unwrap_or(u32::MAX);
+        let answer = TimeAnswer { nonce: question.nonce, time_ms: now, trust_version };
+        Ok(Response::new(200, "application/json", answer.sign(&self.time)))
+    }
+
+    fn root(&self, version: u32) -> Response {
+        let at = usize::try_from(version).ok().and_then(|v| v.checked_sub(1));
+        match at.and_then(|at| self.roots.get(at)) {
+            Some(bytes) => Response::new(200, "application/json", bytes.clone()),
+            None => Response::text(404, "no such root document"),
+        }
+    }
+
+    fn renewal_info(&self) -> Response {
+        match &self.hint {
+            Some(window) => Response::new(200, "application/json", serde_json::to_vec(window).unwrap_or_default()),
+            None => Response::empty(204),
+        }
+    }
+
+    fn plan_renew(&self, peer: &Peer, request: &Request) -> Result<Plan, Response> {
+        let Peer::Device(device) = peer else { return Err(Response::text(403, "a device certificate is needed")) };
+        let (csr_der, csr) = read_csr(request)?;
+        // RFC 7030 section 4.2.2: the subject stays the same. An empty one counts as unchanged.
+        if csr.common_name.as_deref().is_some_and(|name| name != device.name.as_str()) {
+            return Err(Response::text(400, "the request's common name is not the certificate's"));
+        }
+        let shown = self.receipt(request)?;
+        let ask = Ask {
+            request: request_id(request, device.fingerprint, &csr_der)?,
+            by: device.key,
+            by_until: device.until,
+            new_key: csr.key.id,
+            head: None,
+        };
+        let risk = self.risk.risk(&device.name);
+        Ok(Plan::Job(Job::Renew { device: device.name.clone(), ask, shown, spki: csr.spki, risk }))
+    }
+
+    fn plan_enrol(&self, peer: &Peer, request: &Request) -> Result<Plan, Response> {
+        let (csr_der, csr) = read_csr(request)?;
+        let wanted: Option<DeviceId> = csr.common_name.as_deref().and_then(|name| name.parse().ok());
+        let (device, credential) = match peer {
+            Peer::Factory { name, key, class } => {
+                (Some(name.clone()), Credential::Factory { key: *key, class: class.clone() })
+            }
+            _ => (wanted, Credential::Token(token_hash(&basic_password(request).ok_or_else(unauthorized)?))),
+        };
+        let device = device.ok_or_else(|| Response::text(400, "the common name is not a device name"))?;
+        let by = match &credential {
+            Credential::Token(hash) => *hash,
+            Credential::Factory { key, .. } => *key,
+        };
+        let request = request_id(request, by, &csr_der)?;
+        Ok(Plan::Job(Job::Enrol { device, request, credential, new_key: csr.key.id, spki: csr.spki }))
+    }
+
+    /// The receipt a device shows, once our own signature on it is checked.
+    fn receipt(&self, request: &Request) -> Result<Option<SignedReceipt>, Response> {
+        let Some(text) = request.header(RECEIPT_HEADER) else { return Ok(None) };
+        let bad = |_| Response::text(400, "the receipt cannot be read");
+        let bytes = STANDARD.decode(text).map_err(|_| Response::text(400, "the receipt is not base64"))?;
+        let receipt = parse_receipt(&bytes).map_err(bad)?;
+        receipt.verify(&[self.office.receipts.public()]).map_err(bad)?;
+        Ok(Some(receipt))
+    }
+}
+
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Desk({:?}, ..)", self.office.authority)
+    }
+}
+
+fn read_csr(request: &Request) -> Result<(Vec<u8>, CsrFacts), Response> {
+    let bad = |error: &dyn std::fmt::Display| Response::text(400, error.to_string());
+    let der = decode_body(&request.body).map_err(|e| bad(&e))?;
+    let facts = parse_csr(&der).map_err(|e| bad(&e))?;
+    Ok((der, facts))
+}
+
+fn request_id(request: &Request, credential: Digest, csr: &[u8]) -> Result<RequestId, Response> {
+    match request.header(REQUEST_HEADER) {
+        Some(text) => text.parse().map_err(|_| Response::text(400, "the request id is not 32 hex digits")),
+        None => Ok(RequestId::of_plain(credential, csr)),
+    }
+}
+
+/// The password of HTTP Basic (RFC 7030 section 3.2.3); the name before it is not looked at.
+fn basic_password(request: &Request) -> Option<zeroize::Zeroizing<String>> {
+    let (scheme, value) = request.header("authorization")?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") || value.len() > 1_024 {
+        return None;
+    }
+    let text = zeroize::Zeroizing::new(String::from_utf8(STANDARD.decode(value.trim()).ok()?).ok()?);
+    text.split_once(':').map(|(_, password)| zeroize::Zeroizing::new(password.to_owned()))
+}
+
+fn unauthorized() -> Response {
+    Response::text(401, "a one-time token is needed: send it as the password of HTTP Basic")
+        .with("www-authenticate", "Basic realm=\"vedette\"")
+}
+
+fn later(span: Span) -> Response {
+    let seconds = span.0.div_ceil(1_000).max(1);
+    Response::text(202, "not yet; ask again").with("retry-after", seconds.to_string())
+}
+
+fn refused(refusal: Refusal) -> Response {
+    let name = serde_json::to_value(refusal).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+    Response::text(403, refusal.to_string()).with(REFUSED_HEADER, name)
+}
+
+fn refuse_peer(route: Route, peer: &Peer) -> Response {
+    match (route, peer) {
+        (Route::Renew | Route::Probe | Route::RenewalInfo, Peer::Anonymous) => {
+            Response::text(403, "a client certificate is needed")
+        }
+        _ => Response::text(403, "this certificate may not use this route"),
+    }
+}
+
+/// What a request should hold (RFC 7030 section 4.5.2): a key on P-256, signed with SHA-256.
+const CSR_ATTRIBUTES: &[u8] = &[
+    0x30, 0x21, // SEQUENCE
+    0x30, 0x15, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, // attribute id-ecPublicKey
+    0x31, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, // SET { prime256v1 }
+    0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02, // ecdsa-with-SHA256
+];

@@ -1,0 +1,82 @@
+//! Which peer may use which route: one table, and the test that prints it.
+
+use super::peer::{DeviceStanding, Peer};
+use crate::http::{Method, Request};
+
+/// Everything the authority serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// `GET /.well-known/est/cacerts`.
+    CaCerts,
+    /// `GET /.well-known/est/csrattrs`.
+    CsrAttributes,
+    /// `POST /.well-known/est/simpleenroll`.
+    Enrol,
+    /// `POST /.well-known/est/simplereenroll`.
+    Renew,
+    /// `POST /v1/time`.
+    Time,
+    /// `GET /v1/trust/N`.
+    Trust(u32),
+    /// `GET /v1/renewal-info`.
+    RenewalInfo,
+    /// `POST /v1/probe`.
+    Probe,
+}
+
+/// What a route lets happen, which decides who may use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    /// Public facts, and the time.
+    Everyone,
+    /// Getting a first certificate.
+    Newcomers,
+    /// Getting the next one: also for expired certificates, which the ledger judges, and for revoked
+    /// ones, so that they are told why.
+    Returning,
+    /// What a device that came back may do.
+    Quarantined,
+}
+
+impl Route {
+    /// The route of a request; `None` when there is none.
+    pub fn of(request: &Request) -> Option<Self> {
+        let (method, path) = (request.method, request.path.as_str());
+        let est = path.strip_prefix("/.well-known/est/");
+        match (method, est, path) {
+            (Method::Get, Some("cacerts"), _) => Some(Self::CaCerts),
+            (Method::Get, Some("csrattrs"), _) => Some(Self::CsrAttributes),
+            (Method::Post, Some("simpleenroll"), _) => Some(Self::Enrol),
+            (Method::Post, Some("simplereenroll"), _) => Some(Self::Renew),
+            (Method::Post, _, "/v1/time") => Some(Self::Time),
+            (Method::Get, _, "/v1/renewal-info") => Some(Self::RenewalInfo),
+            (Method::Post, _, "/v1/probe") => Some(Self::Probe),
+            (Method::Get, _, path) => path.strip_prefix("/v1/trust/")?.parse().ok().map(Self::Trust),
+            _ => None,
+        }
+    }
+
+    fn door(self) -> Door {
+        match self {
+            Self::CaCerts | Self::CsrAttributes | Self::Time | Self::Trust(_) => Door::Everyone,
+            Self::Enrol => Door::Newcomers,
+            Self::Renew => Door::Returning,
+            Self::RenewalInfo | Self::Probe => Door::Quarantined,
+        }
+    }
+
+    /// Whether `peer` may use the route.
+    pub fn open_to(self, peer: &Peer) -> bool {
+        use DeviceStanding::{Current, Quarantine};
+        let standing = match peer {
+            Peer::Device(device) => Some(device.standing),
+            _ => None,
+        };
+        match self.door() {
+            Door::Everyone => true,
+            Door::Newcomers => matches!(peer, Peer::Anonymous | Peer::Factory { .. }),
+            Door::Returning => standing.is_some(),
+            Door::Quarantined => matches!(standing, Some(Current | Quarantine)),
+        }
+    }
+}
