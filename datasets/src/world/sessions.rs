@@ -49,8 +49,8 @@ const PARTS: [Part; 50] = [
 
 const DESKS: [&Desk; 3] = [&travel::DESK, &bank::DESK, &code_host::DESK];
 
-/// Monday, 5 January 2026, 00:00 UTC.
-const START: u64 = 1_767_571_200_000;
+/// Monday, 6 January 2025, 00:00 UTC: well past on any clock, since a record from the future is refused.
+const START: u64 = 1_736_121_600_000;
 /// Sessions begin within two weeks of it.
 const SPAN_MS: u64 = 14 * 86_400_000;
 /// Clients that one split attack uses.

@@ -158,10 +158,10 @@ impl Values {
         })
     }
 
-    /// A day of 2026, `YYYY-MM-DD`, so many days after the world's start.
+    /// A day of 2025 after the world's start, `YYYY-MM-DD`.
     pub(super) fn day(&mut self) -> String {
         let (month, day) = (self.number(2, 12), self.number(1, 28));
-        format!("2026-{month:02}-{day:02}")
+        format!("2025-{month:02}-{day:02}")
     }
 
     pub(super) fn hour(&mut self) -> String {
