@@ -3,8 +3,11 @@
 //! A checkpoint is only ever an optimisation of reading the log again: one that is torn or foreign is passed over for
 //! an older one, never half used. A store belongs to one consumer group: two groups, two stores.
 
+mod folder;
+mod format;
 mod memory;
 
+pub use folder::FolderStore;
 pub use memory::MemoryStore;
 
 use crate::Partition;
