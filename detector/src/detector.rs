@@ -54,6 +54,21 @@ impl Detector {
         Verdict { exposed: state.exposed() || verdict.exposed, ..verdict }
     }
 
+    /// The features of `call` as [`Detector::observe`] would see them, in the order of [`crate::feature_meanings`]; none without a model.
+    pub fn features(&self, state: &SessionState, call: &Call) -> Option<Vec<f64>> {
+        let model = self.model.as_ref()?;
+        let mut state = state.clone();
+        if let Some(mission) = &call.mission {
+            state.ask(mission);
+        }
+        Some(features::of(&state, call, &model.markov, &model.provenance).features.row().to_vec())
+    }
+
+    /// What the model adds to a call's logit for each unit of each feature, in the same order; empty without a fusion.
+    pub fn weights(&self) -> &[f64] {
+        self.model.as_ref().and_then(|model| model.fusion.as_ref()).map_or(&[], |fusion| fusion.weights())
+    }
+
     /// Moves a principal's state past one of its queries. `None` while there is nothing to say.
     pub fn observe_principal(&self, _state: &mut PrincipalState, _query: &QueryRecord) -> Option<Verdict> {
         None

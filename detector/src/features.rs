@@ -116,14 +116,14 @@ pub(crate) fn of(state: &SessionState, call: &Call, markov: &Markov, tables: &Pr
     f.mass = libm::log1p(total);
     f.asked = share(total - unasked, total);
     f.unasked = libm::log1p(unasked);
-    f.nowhere = share(sum(&|t| t.nowhere()), total);
+    f.nowhere = share(sum(&|t| t.is_nowhere()), total);
     f.prior = share(sum(&|t| !t.mission && t.count == 0 && t.prior), total);
-    f.from_results = share(sum(&|t| t.from_result()), total);
+    f.from_results = share(sum(&|t| t.is_from_result()), total);
     f.handles_unasked = count(&|t| t.token.kind.is_handle() && !t.mission);
-    f.handles_from_results = count(&|t| t.token.kind.is_handle() && t.from_result());
-    f.handles_nowhere = count(&|t| t.token.kind.is_handle() && t.nowhere());
+    f.handles_from_results = count(&|t| t.token.kind.is_handle() && t.is_from_result());
+    f.handles_nowhere = count(&|t| t.token.kind.is_handle() && t.is_nowhere());
     f.value_strength =
-        traced.iter().filter(|t| t.from_result() && t.token.kind.is_entity()).map(|t| t.weakest).fold(0.0, f64::max);
+        traced.iter().filter(|t| t.is_from_result() && t.token.kind.is_entity()).map(|t| t.weakest).fold(0.0, f64::max);
 
     let stems: Vec<Token> = call.tool_stems.iter().copied().filter(is_content).collect();
     let stem_mass: f64 = stems.iter().map(|t| weight(t.kind)).sum();

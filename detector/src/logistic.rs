@@ -55,6 +55,11 @@ impl Logistic {
         self.weights.iter().zip(row).fold(self.bias, |sum, (weight, x)| sum + weight * x)
     }
 
+    /// Weights of the raw features, in logits a unit.
+    pub(crate) fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
     /// What each feature adds to the logit, counted from its usual value.
     pub(crate) fn parts<'a>(&'a self, row: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
         self.weights.iter().zip(row).zip(&self.means).map(|((weight, x), mean)| weight * (x - mean))

@@ -42,11 +42,11 @@ pub(crate) struct Traced {
 
 impl Traced {
     /// Found in a result and not in what the user asked.
-    pub(crate) fn from_result(&self) -> bool {
+    pub(crate) fn is_from_result(&self) -> bool {
         !self.mission && self.count > 0
     }
 
-    pub(crate) fn nowhere(&self) -> bool {
+    pub(crate) fn is_nowhere(&self) -> bool {
         !self.mission && !self.prior && self.count == 0
     }
 }
@@ -116,7 +116,7 @@ pub(crate) fn origin(leaf: &Leaf, at: u16, traced: &[Traced]) -> Origin {
 /// Source tool of a leaf's strongest token that stands in a result.
 pub(crate) fn source_tool(state: &SessionState, at: u16, traced: &[Traced]) -> Option<(NameHash, Place)> {
     let best =
-        traced.iter().filter(|t| t.leaf == at && t.from_result()).max_by(|a, b| a.weight.total_cmp(&b.weight))?;
+        traced.iter().filter(|t| t.leaf == at && t.is_from_result()).max_by(|a, b| a.weight.total_cmp(&b.weight))?;
     let place = *state.index.get(&best.token.fp.0)?.places.last()?;
     Some((state.sentence(place)?.0.tool, place))
 }
