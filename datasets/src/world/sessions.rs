@@ -151,7 +151,7 @@ impl World {
             }
         };
         let agent = format!("client-{}", v.hex(8));
-        let count = v.number(40, 140) as usize;
+        let count = v.number(30, 80) as usize;
         let gap = v.number(30, 6_000);
         let steps =
             self.predictor.queries(v, habit, count).iter().map(|row| self.predictor.answer(row)).collect::<Vec<_>>();
