@@ -8,6 +8,8 @@ mod batch;
 mod group;
 mod keeper;
 mod member;
+#[cfg(test)]
+mod simulation;
 mod slot;
 mod start;
 mod writer;

@@ -1,0 +1,448 @@
+//! A broker, a group, a store and their members, all of them dice.
+
+use super::faults::Faults;
+use crate::checkpoint::Checkpoint;
+use crate::engine::batch::Batch;
+use crate::engine::core::{Action, Core, Input, Limits, Persistence, Start};
+use crate::engine::start::{Known, start};
+use crate::{Operator, Output, Partition, Record, RestoreError};
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use schema::{Digest, Millis};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+const PARTITIONS: i32 = 3;
+const MEMBERS: usize = 3;
+const RECORDS: i64 = 60;
+
+/// State: a digest over everything folded, so that nothing can be lost, doubled or swapped unseen. Every seventh
+/// record has no output, every fifth has two.
+#[derive(Default)]
+struct Chain(Vec<u8>);
+
+impl Operator for Chain {
+    fn apply(&mut self, record: &Record) -> Vec<Output> {
+        let seen = [self.0.as_slice(), &record.payload].concat();
+        self.0 = Digest::of(&seen).0.to_vec();
+        let count = if record.offset % 7 == 3 { 0 } else { 1 + usize::from(record.offset % 5 == 0) };
+        let output = |n: usize| Output { topic: "out".to_owned(), key: vec![n as u8], payload: self.0.clone() };
+        (0..count).map(output).collect()
+    }
+    fn snapshot(&self) -> Vec<u8> {
+        self.0.clone()
+    }
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
+        self.0 = snapshot.to_vec();
+        Ok(())
+    }
+}
+
+type Factory = fn(Partition) -> Box<dyn Operator>;
+
+/// A transaction: first its outputs and offsets are with the broker, then it is ended.
+struct Transaction {
+    batch: Batch,
+    generation: u64,
+    /// The broker took the offsets: nobody may read the group's offsets of these partitions until it ends.
+    pending: bool,
+}
+
+struct Member {
+    core: Core<Factory>,
+    /// Generation it believes in: of its last join, or of the group as long as it hears from it.
+    generation: u64,
+    /// The group gave it up, and it does not know yet.
+    zombie: bool,
+    /// Next offset to be read, of each partition it reads.
+    positions: BTreeMap<Partition, i64>,
+    transaction: Option<Transaction>,
+    persisting: VecDeque<(Partition, Checkpoint)>,
+    paused: bool,
+    /// Records that came through a pause.
+    slipped: u64,
+    stopped: bool,
+    now: u64,
+}
+
+impl Member {
+    fn new(generation: u64) -> Self {
+        let limits = Limits {
+            batch_records_max: 7,
+            batch_bytes_max: 300,
+            linger_ms: 5,
+            checkpoint_records: 9,
+            checkpoint_ms: 40,
+        };
+        Self {
+            core: Core::new(|_| Box::new(Chain::default()), limits, Persistence::Checkpoints),
+            generation,
+            zombie: false,
+            positions: BTreeMap::new(),
+            transaction: None,
+            persisting: VecDeque::new(),
+            paused: false,
+            slipped: 0,
+            stopped: false,
+            now: 0,
+        }
+    }
+}
+
+pub(super) struct World {
+    chance: ChaCha8Rng,
+    log: BTreeMap<Partition, Vec<Record>>,
+    /// What an undisturbed run writes, and its state before each offset.
+    expected: BTreeMap<Partition, (Vec<Output>, Vec<Vec<u8>>)>,
+    committed: BTreeMap<Partition, i64>,
+    visible: BTreeMap<Partition, Vec<Output>>,
+    /// Checkpoints by offset; `false`: torn.
+    store: BTreeMap<Partition, BTreeMap<i64, (Checkpoint, bool)>>,
+    generation: u64,
+    /// Who owns what, as the group sees it.
+    owners: BTreeMap<Partition, usize>,
+    /// Asked back and not released yet.
+    revoking: BTreeSet<Partition>,
+    members: Vec<Option<Member>>,
+    pub(super) faults: Faults,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut chance = ChaCha8Rng::seed_from_u64(seed);
+        let (mut log, mut expected) = (BTreeMap::new(), BTreeMap::new());
+        for number in 0..PARTITIONS {
+            let partition = Partition::new("in", number);
+            let (mut records, mut outputs, mut states) = (Vec::new(), Vec::new(), vec![Vec::new()]);
+            let mut operator = Chain::default();
+            for offset in 0..RECORDS {
+                let payload = chance.random::<[u8; 8]>().to_vec();
+                let topic = partition.topic.clone();
+                let record = Record { topic, partition: number, offset, at: Millis(0), key: None, payload };
+                outputs.extend(operator.apply(&record));
+                states.push(operator.snapshot());
+                records.push(record);
+            }
+            log.insert(partition.clone(), records);
+            expected.insert(partition, (outputs, states));
+        }
+        let visible = log.keys().map(|partition| (partition.clone(), Vec::new())).collect();
+        let members = (0..MEMBERS).map(|_| Some(Member::new(0))).collect();
+        Self {
+            chance,
+            log,
+            expected,
+            committed: BTreeMap::new(),
+            visible,
+            store: BTreeMap::new(),
+            generation: 0,
+            owners: BTreeMap::new(),
+            revoking: BTreeSet::new(),
+            members,
+            faults: Faults::default(),
+        }
+    }
+
+    /// One thing happens to one member.
+    pub(super) fn step(&mut self) {
+        let id = self.chance.random_range(0..MEMBERS);
+        match self.chance.random_range(0..100) {
+            0..45 => self.read(id),
+            45..55 => self.tick(id),
+            55..75 => self.write(id, true),
+            75..82 => self.persist(id, true),
+            82..90 => self.assign(id),
+            90..92 => self.crash(id),
+            92..94 => self.revive(id),
+            94..96 => self.revoke(),
+            96..97 => self.lose(id),
+            97..98 => self.learn_of_loss(id),
+            98..99 => self.read_again(id),
+            _ => self.stray(id),
+        }
+    }
+
+    /// No more faults: everything is read, written and stored; then everyone stops.
+    pub(super) fn settle(&mut self) {
+        for _ in 0..10_000 {
+            for id in 0..MEMBERS {
+                self.revive(id);
+                self.learn_of_loss(id);
+                self.assign(id);
+                self.read(id);
+                self.tick(id);
+                self.write(id, false);
+                self.persist(id, false);
+            }
+            if self.log.keys().all(|partition| self.committed.get(partition) == Some(&RECORDS)) {
+                break;
+            }
+        }
+        self.assert_states();
+        for id in 0..MEMBERS {
+            self.tell(id, Input::Stop);
+        }
+        for _ in 0..100 {
+            for id in 0..MEMBERS {
+                self.write(id, false);
+                self.persist(id, false);
+            }
+        }
+        assert!(self.members.iter().flatten().all(|member| member.stopped), "a member does not stop");
+    }
+
+    pub(super) fn assert_exactly_once(&self) {
+        for (partition, (outputs, states)) in &self.expected {
+            assert!(self.visible[partition] == *outputs, "outputs of {partition} are not those of a single run");
+            let (checkpoint, _) = self.store[partition].values().next_back().unwrap();
+            assert_eq!(checkpoint.offset, RECORDS, "stopping leaves a checkpoint of the last record");
+            assert_eq!(checkpoint.state, states[RECORDS as usize]);
+        }
+    }
+
+    fn assert_states(&self) {
+        for member in self.members.iter().flatten() {
+            for (partition, next, state) in member.core.states() {
+                assert_eq!(state, self.expected[partition].1[next as usize], "state of {partition} before {next}");
+            }
+        }
+    }
+
+    /// Gives a fact to a member's core and does what it wants done.
+    fn tell(&mut self, id: usize, input: Input) {
+        let Some(member) = &mut self.members[id] else { return };
+        member.core.handle(input).unwrap();
+        while let Some(action) = member.core.next_action() {
+            match action {
+                Action::Commit(batch) => {
+                    assert!(member.transaction.is_none(), "two batches on their way");
+                    assert!(batch.records() <= 7 + member.slipped, "a batch over its limit");
+                    let generation = member.generation;
+                    member.transaction = Some(Transaction { batch, generation, pending: false });
+                }
+                Action::Persist(partition, checkpoint) => {
+                    let committed = self.committed.get(&partition).copied().unwrap_or(0);
+                    assert!(checkpoint.offset <= committed, "a checkpoint past the committed offset");
+                    assert_eq!(checkpoint.state, self.expected[&partition].1[checkpoint.offset as usize]);
+                    member.persisting.push_back((partition, checkpoint));
+                }
+                Action::Pause => member.paused = true,
+                Action::Resume => member.paused = false,
+                Action::Release(partition) => {
+                    member.positions.remove(&partition);
+                    if self.owners.get(&partition) == Some(&id) && !member.zombie {
+                        self.owners.remove(&partition);
+                        self.revoking.remove(&partition);
+                        self.rebalanced();
+                        return self.act_on(id);
+                    }
+                }
+                Action::Stopped => member.stopped = true,
+            }
+        }
+    }
+
+    /// The rest of a member's actions, after the world has changed under it.
+    fn act_on(&mut self, id: usize) {
+        let now = self.members[id].as_ref().map_or(0, |member| member.now);
+        self.tell(id, Input::Tick(Millis(now)));
+    }
+
+    /// Every rebalance is a new generation, of which all learn but those the group has given up.
+    fn rebalanced(&mut self) {
+        self.generation += 1;
+        for member in self.members.iter_mut().flatten().filter(|member| !member.zombie) {
+            member.generation = self.generation;
+        }
+    }
+
+    fn read(&mut self, id: usize) {
+        let Some(member) = &mut self.members[id] else { return };
+        // Now and then a record slips through a pause, as it may with a real consumer.
+        if member.paused {
+            if !self.chance.random_ratio(1, 50) {
+                return;
+            }
+            member.slipped += 1;
+        }
+        let readable: Vec<Partition> =
+            member.positions.iter().filter(|(_, at)| **at < RECORDS).map(|(p, _)| p.clone()).collect();
+        if readable.is_empty() {
+            return;
+        }
+        let partition = &readable[self.chance.random_range(0..readable.len())];
+        let position = member.positions.get_mut(partition).unwrap();
+        let record = self.log[partition][*position as usize].clone();
+        *position += 1;
+        self.tell(id, Input::Record(record));
+    }
+
+    fn tick(&mut self, id: usize) {
+        let passed = self.chance.random_range(0..10);
+        let Some(member) = &mut self.members[id] else { return };
+        member.now += passed;
+        let now = member.now;
+        self.tell(id, Input::Tick(Millis(now)));
+    }
+
+    /// A transaction's next step: its offsets are taken or refused; then it ends.
+    fn write(&mut self, id: usize, with_faults: bool) {
+        let aborts = with_faults && self.chance.random_ratio(1, 10);
+        let Some(member) = &mut self.members[id] else { return };
+        let Some(mut transaction) = member.transaction.take() else { return };
+        let stale = transaction.generation != self.generation;
+        if !transaction.pending && !stale && !aborts {
+            transaction.pending = true;
+            member.transaction = Some(transaction);
+        } else if aborts || !transaction.pending {
+            self.faults.aborted += 1;
+            self.faults.refused_of_zombies += u64::from(member.zombie && stale);
+            self.tell(id, Input::Aborted(transaction.batch));
+            let again = self.members[id].as_ref().is_some_and(|member| member.transaction.is_some());
+            self.faults.dropped += u64::from(!again);
+        } else {
+            self.commit(transaction.batch);
+            self.tell(id, Input::Committed);
+        }
+    }
+
+    fn commit(&mut self, batch: Batch) {
+        for part in batch.parts {
+            let before = self.committed.insert(part.partition.clone(), part.next).unwrap_or(0);
+            assert!(before < part.next, "{} is committed backwards: {before} to {}", part.partition, part.next);
+            self.visible.get_mut(&part.partition).unwrap().extend(part.outputs);
+        }
+    }
+
+    fn persist(&mut self, id: usize, with_faults: bool) {
+        let dice = if with_faults { self.chance.random_range(0..10) } else { 9 };
+        let Some(member) = &mut self.members[id] else { return };
+        let Some((partition, checkpoint)) = member.persisting.pop_front() else { return };
+        if dice == 0 {
+            self.faults.not_persisted += 1;
+            return self.tell(id, Input::NotPersisted(partition));
+        }
+        // Torn: the disk said yes and kept half.
+        let torn = dice == 1;
+        self.faults.torn += u64::from(torn);
+        let kept = self.store.entry(partition.clone()).or_default();
+        kept.split_off(&checkpoint.offset);
+        kept.insert(checkpoint.offset, (checkpoint, !torn));
+        while kept.len() > 2 {
+            kept.pop_first();
+        }
+        self.tell(id, Input::Persisted(partition));
+    }
+
+    /// The group gives a partition that nobody owns to a member, whose driver looks up where to begin.
+    fn assign(&mut self, id: usize) {
+        let free: Vec<Partition> = self.log.keys().filter(|p| !self.owners.contains_key(*p)).cloned().collect();
+        let Some(member) = &self.members[id] else { return };
+        if free.is_empty() || member.zombie || member.core.in_flight() {
+            return;
+        }
+        let partition = free[self.chance.random_range(0..free.len())].clone();
+        let is_pending = |t: &Transaction| t.pending && t.batch.parts.iter().any(|part| part.partition == partition);
+        if self.members.iter().flatten().any(|m| m.transaction.as_ref().is_some_and(is_pending)) {
+            return; // KIP-447: the committed offset is not stable yet
+        }
+        let committed = self.committed.get(&partition).copied();
+        let checkpoint = committed.and_then(|committed| {
+            let kept = self.store.get(&partition)?;
+            kept.range(..=committed).rev().find(|(_, (_, whole))| *whole).map(|(_, (checkpoint, _))| checkpoint.clone())
+        });
+        let known = Known { committed, log_start: 0, persistence: Persistence::Checkpoints };
+        let start: Start = start(&partition, known, checkpoint).unwrap();
+        self.faults.replayed += u64::from(start.from < start.live_from);
+        self.owners.insert(partition.clone(), id);
+        self.rebalanced();
+        self.members[id].as_mut().unwrap().positions.insert(partition.clone(), start.from);
+        self.tell(id, Input::Assigned(partition, start));
+    }
+
+    fn crash(&mut self, id: usize) {
+        let Some(member) = self.members[id].take() else { return };
+        self.faults.crashes += 1;
+        // Killed after the broker was told to commit, before the answer: it is committed all the same.
+        if let Some(transaction) = member.transaction.filter(|t| t.pending && self.chance.random_bool(0.5)) {
+            self.faults.crashes_after_commit += 1;
+            self.commit(transaction.batch);
+        }
+        self.give_up(id);
+    }
+
+    fn give_up(&mut self, id: usize) {
+        let revoking = &mut self.revoking;
+        self.owners.retain(|partition, owner| {
+            if *owner == id {
+                revoking.remove(partition);
+            }
+            *owner != id
+        });
+        self.rebalanced();
+    }
+
+    fn revive(&mut self, id: usize) {
+        if self.members[id].is_none() {
+            self.generation += 1;
+            self.members[id] = Some(Member::new(self.generation));
+            self.rebalanced();
+        }
+    }
+
+    fn revoke(&mut self) {
+        let owned: Vec<(Partition, usize)> = self.owners.iter().map(|(p, id)| (p.clone(), *id)).collect();
+        if owned.is_empty() {
+            return;
+        }
+        let (partition, id) = owned[self.chance.random_range(0..owned.len())].clone();
+        if self.revoking.insert(partition.clone()) {
+            self.faults.revoked += 1;
+            self.rebalanced();
+            self.tell(id, Input::Revoked(vec![partition]));
+        }
+    }
+
+    /// The group hears nothing of a member and goes on without it. It lives, and goes on, too.
+    fn lose(&mut self, id: usize) {
+        let Some(member) = &mut self.members[id] else { return };
+        if !member.zombie {
+            member.zombie = true;
+            self.faults.zombies += 1;
+            self.give_up(id);
+        }
+    }
+
+    fn learn_of_loss(&mut self, id: usize) {
+        let Some(member) = &mut self.members[id] else { return };
+        if member.zombie {
+            let all: Vec<Partition> = member.core.partitions().cloned().collect();
+            member.positions.clear();
+            self.tell(id, Input::Lost(all));
+            // It joins anew: from now on the group's generation is its own.
+            let generation = self.generation + 1;
+            let member = self.members[id].as_mut().unwrap();
+            (member.zombie, member.generation) = (false, generation);
+            self.rebalanced();
+        }
+    }
+
+    /// The consumer hands out a record for the second time.
+    fn read_again(&mut self, id: usize) {
+        let Some(member) = &self.members[id] else { return };
+        let Some((partition, position)) = member.positions.iter().find(|(_, at)| **at > 0) else { return };
+        let offset = self.chance.random_range(0..*position);
+        let record = self.log[partition][offset as usize].clone();
+        self.faults.duplicates += 1;
+        self.tell(id, Input::Record(record));
+    }
+
+    /// A record of a partition that is not the member's.
+    fn stray(&mut self, id: usize) {
+        let Some(member) = &self.members[id] else { return };
+        let Some(partition) = self.log.keys().find(|p| !member.positions.contains_key(*p)) else { return };
+        let offset = self.chance.random_range(0..RECORDS);
+        let record = self.log[partition][offset as usize].clone();
+        self.faults.strays += 1;
+        self.tell(id, Input::Record(record));
+    }
+}
