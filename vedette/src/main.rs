@@ -1,2 +1,55 @@
-//! The `vedette` binary.
-fn main() {}
+//! The `vedette` binary: reads the command line and the configuration, runs one command, reports how it ended.
+
+use clap::{CommandFactory as _, Parser as _};
+use miette::Report;
+use std::process::ExitCode;
+use vedette::cli::{Cli, Command};
+use vedette::commands::{check_config, engine, explain, fit, measure, policy, replay, score, up};
+use vedette::failure::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_standard_error();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has gone away, as `head` does: nothing went wrong.
+        Err(Failure::Output { source }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{:?}", Report::new(failure));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
+    if let Command::Completions { shell } = &cli.command {
+        clap_complete::generate(*shell, &mut Cli::command(), "vedette", &mut std::io::stdout());
+        return Ok(());
+    }
+    let config = vedette::config::load(cli.config.as_deref())?;
+    match &cli.command {
+        Command::Fit(args) => fit::run(args, &config),
+        Command::Score(args) => score::run(args, &config),
+        Command::Measure(args) => measure::run(args, &config),
+        Command::Explain(args) => explain::run(args, &config),
+        Command::CheckConfig => check_config::run(&config),
+        Command::Up(args) => wait(up::run(args, &config)),
+        Command::Replay(args) => wait(replay::run(args, &config)),
+        Command::Engine(args) => wait(engine::run(args, &config)),
+        Command::Policy(args) => wait(policy::run(args, &config)),
+        Command::Completions { .. } => Ok(()),
+    }
+}
+
+/// Drives a command that talks to the network.
+fn wait(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|source| Failure::Runtime { source })?.block_on(command)
+}
+
+/// Warnings and errors, or what `RUST_LOG` says.
+fn log_to_standard_error() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

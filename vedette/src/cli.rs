@@ -1,0 +1,317 @@
+//! The command line: what each command takes. What it does stands in the file of its name under `commands/`.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Zero-trust behavioural anomaly detection for AI agents.
+#[derive(Debug, Parser)]
+#[command(name = "vedette", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// Configuration file. Default: `vedette.toml` here, where there is one; an empty file works.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run all of it on this machine: Kafka, engine, detector, policy; then say what was caught.
+    Up(Up),
+    /// Learn a model from the honest sessions of data sets.
+    Fit(Fit),
+    /// Score every call of a data set with a model.
+    Score(Score),
+    /// Say what a model catches of a labelled data set, when, and at what price.
+    Measure(Measure),
+    /// Send a data set's calls to Kafka as if they happened now.
+    Replay(Replay),
+    /// Read calls from Kafka, write verdicts to Kafka.
+    Engine(Engine),
+    /// Answer gateways: may this call go through?
+    Policy(PolicyCommand),
+    /// Tell one session call by call: what was seen, how risky it looked, and why.
+    Explain(Explain),
+    /// Check the configuration and print the one in force.
+    CheckConfig,
+    /// Print completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which data set, and what of it may be seen.
+#[derive(Debug, Clone, Args)]
+pub struct Source {
+    /// Folder of the data set. Without it the set is `world`, made by the built-in generator.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Seed of the built-in world.
+    #[arg(long, value_name = "N", default_value_t = WORLD_SEED, conflicts_with = "data")]
+    pub world_seed: u64,
+    /// Sessions in the built-in world.
+    #[arg(long, value_name = "N", default_value_t = WORLD_SESSIONS, conflicts_with = "data")]
+    pub world_sessions: u32,
+}
+
+/// What a gateway may have failed to capture.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Hidden {
+    /// Leave out what the users asked for.
+    #[arg(long)]
+    pub no_mission: bool,
+    /// Leave out what the tools answered.
+    #[arg(long)]
+    pub no_results: bool,
+}
+
+/// Part of a data set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Split {
+    /// For fitting: honest sessions only.
+    Train,
+    /// For measuring.
+    Test,
+    /// Both.
+    #[default]
+    All,
+}
+
+/// `vedette fit`.
+#[derive(Debug, Args)]
+pub struct Fit {
+    /// Where the data is.
+    #[command(flatten)]
+    pub source: Source,
+    /// Name of a data set in the folder; may be given several times.
+    #[arg(long, value_name = "NAME", default_value = WORLD)]
+    pub set: Vec<String>,
+    /// Which sessions to learn from.
+    #[arg(long, value_enum, default_value_t = Split::Train)]
+    pub split: Split,
+    /// Leave out the sessions of this fold.
+    #[arg(long, value_name = "K")]
+    pub not_fold: Option<u8>,
+    /// Where to write the model.
+    #[arg(long, value_name = "MODEL")]
+    pub out: PathBuf,
+    /// Seed of everything random in the fit.
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub seed: u64,
+    /// Read NAME.results_VIEW.jsonl.gz in place of NAME.results.jsonl.gz.
+    #[arg(long, value_name = "VIEW", conflicts_with = "no_results")]
+    pub results: Option<String>,
+    /// What to leave out.
+    #[command(flatten)]
+    pub hidden: Hidden,
+}
+
+/// `vedette score`.
+#[derive(Debug, Args)]
+pub struct Score {
+    /// The model.
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// Where the data is.
+    #[command(flatten)]
+    pub source: Source,
+    /// Name of the data set.
+    #[arg(long, value_name = "NAME", default_value = WORLD)]
+    pub set: String,
+    /// Which sessions to score.
+    #[arg(long, value_enum, default_value_t)]
+    pub split: Split,
+    /// Only the sessions of this fold.
+    #[arg(long, value_name = "K")]
+    pub fold: Option<u8>,
+    /// Read NAME.results_VIEW.jsonl.gz in place of NAME.results.jsonl.gz.
+    #[arg(long, value_name = "VIEW", conflicts_with = "no_results")]
+    pub results: Option<String>,
+    /// What to leave out.
+    #[command(flatten)]
+    pub hidden: Hidden,
+    /// Where to write one line a call, in the order of the calls file.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// `vedette measure`.
+#[derive(Debug, Args)]
+pub struct Measure {
+    /// The model.
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// Where the data is.
+    #[command(flatten)]
+    pub source: Source,
+    /// Name of the data set.
+    #[arg(long, value_name = "NAME", default_value = WORLD)]
+    pub set: String,
+    /// Which sessions to measure on.
+    #[arg(long, value_enum, default_value_t)]
+    pub split: Split,
+    /// Only the sessions of this fold.
+    #[arg(long, value_name = "K")]
+    pub fold: Option<u8>,
+    /// Read NAME.results_VIEW.jsonl.gz in place of NAME.results.jsonl.gz.
+    #[arg(long, value_name = "VIEW", conflicts_with = "no_results")]
+    pub results: Option<String>,
+    /// What to leave out.
+    #[command(flatten)]
+    pub hidden: Hidden,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `vedette up`.
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Where the data is.
+    #[command(flatten)]
+    pub source: Source,
+    /// Name of the data set.
+    #[arg(long, value_name = "NAME", default_value = WORLD)]
+    pub set: String,
+    /// A model; without one, it is learned first from the honest sessions.
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<PathBuf>,
+    /// A Kafka to use in place of the one in this process.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub brokers: Option<String>,
+    /// End when everything is scored; otherwise keep serving.
+    #[arg(long)]
+    pub once: bool,
+    /// Where to write the risks read back from Kafka, sorted.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// `vedette replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// Where the data is.
+    #[command(flatten)]
+    pub source: Source,
+    /// Name of the data set.
+    #[arg(long, value_name = "NAME", default_value = WORLD)]
+    pub set: String,
+    /// Which sessions to send.
+    #[arg(long, value_enum, default_value_t)]
+    pub split: Split,
+    /// Kafka to send to.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub brokers: Option<String>,
+    /// How many times faster than recorded; without it, as fast as Kafka takes it.
+    #[arg(long, value_name = "TIMES")]
+    pub speed: Option<f64>,
+    /// Share of calls that arrive late, 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    pub late: f64,
+    /// Share of calls that arrive twice, 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    pub repeated: f64,
+    /// Share of calls that change places with a neighbour, 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    pub reordered: f64,
+    /// Seed of those faults.
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub seed: u64,
+}
+
+/// `vedette engine`.
+#[derive(Debug, Args)]
+pub struct Engine {
+    /// Kafka to read from and write to.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub brokers: Option<String>,
+    /// The model; without one every verdict says `learning`.
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<PathBuf>,
+}
+
+/// `vedette policy`.
+#[derive(Debug, Args)]
+pub struct PolicyCommand {
+    /// Address to listen on; loopback only.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+    /// The model; without one every verdict says `learning` and nothing is denied.
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<PathBuf>,
+    /// Cedar policies; without them the built-in ones.
+    #[arg(long, value_name = "FILE")]
+    pub policies: Option<PathBuf>,
+}
+
+/// `vedette explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The model.
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// Where the data is.
+    #[command(flatten)]
+    pub source: Source,
+    /// Name of the data set.
+    #[arg(long, value_name = "NAME", default_value = WORLD)]
+    pub set: String,
+    /// The session; without it the riskiest one.
+    #[arg(long, value_name = "SESSION")]
+    pub session: Option<String>,
+    /// Read NAME.results_VIEW.jsonl.gz in place of NAME.results.jsonl.gz.
+    #[arg(long, value_name = "VIEW", conflicts_with = "no_results")]
+    pub results: Option<String>,
+    /// What to leave out.
+    #[command(flatten)]
+    pub hidden: Hidden,
+}
+
+/// Name of the set that the built-in generator makes.
+pub const WORLD: &str = "world";
+/// Seed of the world that `up` shows.
+pub const WORLD_SEED: u64 = 7;
+/// Sessions of that world: enough to learn from, few enough for seconds.
+pub const WORLD_SESSIONS: u32 = 2_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_contract_lines_parse() {
+        for line in [
+            "vedette fit --data d --set a --set b --split train --not-fold 3 --out m --seed 7 --no-mission --no-results",
+            "vedette score --model m --data d --set a --split test --fold 3 --results plain --no-mission --out s.jsonl",
+            "vedette score --model m --data d --set a --no-mission --no-results --out s.jsonl",
+            "vedette measure --model m --data d --set a --split test --json",
+            "vedette up --data d --set a --model m --brokers h:1 --once --out f",
+            "vedette up --once",
+            "vedette up",
+            "vedette engine",
+            "vedette policy",
+            "vedette check-config --config x.toml",
+            "vedette completions bash",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err().map(|e| e.to_string()));
+        }
+    }
+
+    #[test]
+    fn a_view_of_results_that_are_left_out_is_refused() {
+        assert!(parse("vedette score --model m --results plain --no-results --out s").is_err());
+    }
+}

@@ -1,0 +1,11 @@
+//! One file a command.
+
+pub mod check_config;
+pub mod engine;
+pub mod explain;
+pub mod fit;
+pub mod measure;
+pub mod policy;
+pub mod replay;
+pub mod score;
+pub mod up;

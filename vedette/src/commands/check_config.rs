@@ -1,0 +1,11 @@
+//! `vedette check-config`: the configuration in force, as a file that reads back the same.
+
+use crate::config::Config;
+use crate::failure::Failure;
+use std::io::Write as _;
+
+/// Prints it. `config` was checked when it was read.
+pub fn run(config: &Config) -> Result<(), Failure> {
+    let text = toml::to_string(config).map_err(std::io::Error::other)?;
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
+}

@@ -1,0 +1,60 @@
+//! `vedette replay`: a data set's calls into Kafka, as if they happened now.
+
+use crate::cli::Hidden;
+use crate::cli::Replay;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::progress::{Progress, grouped};
+use crate::source::{self, Selection};
+use datasets::replay::{Faults, stream};
+use ingest::Output;
+use schema::{RawCall, topics};
+use std::collections::HashSet;
+use std::io::Write as _;
+use std::time::Duration;
+
+/// Sends all calls, then says how many.
+pub async fn run(args: &Replay, config: &Config) -> Result<(), Failure> {
+    let brokers = args.brokers.as_ref().unwrap_or(&config.kafka.brokers);
+    let loaded = source::load(&args.source, &args.set, None, Hidden::default())?;
+    let selection = Selection { split: args.split, fold: None, not_fold: None };
+    let taken: HashSet<usize> = selection.of(&loaded.set)?.into_iter().flatten().collect();
+    let faults = Faults { late: args.late, repeated: args.repeated, reordered: args.reordered, seed: args.seed };
+    let mut arrivals = stream(&loaded.set, &faults);
+    arrivals.retain(|(_, index)| taken.contains(index));
+
+    ingest::topics::create(brokers, &crate::topics::all()).await?;
+    let mut progress = Progress::start("sending calls", arrivals.len());
+    let mut before = None;
+    let records = arrivals.into_iter().filter_map(|(at, index)| {
+        if let Some(speed) = args.speed {
+            let recorded = before.replace(at).map_or(0, |before| at.since(before));
+            // The sender asks for one record after the other and Kafka's own threads do the sending, so waiting here
+            // holds up nothing else.
+            tokio::task::block_in_place(|| std::thread::sleep(gap(recorded, speed)));
+        }
+        progress.advance(1);
+        loaded.set.calls.get(index).map(record)
+    });
+    let sent = ingest::produce::send_all(brokers, records).await?;
+    progress.finish();
+    writeln!(std::io::stdout(), "sent {} calls to {} at {brokers}", grouped(sent.records), topics::CALLS)?;
+    Ok(())
+}
+
+/// The call as its gateway would have written it. Keyed so that everything one answers for stays in order: by principal
+/// where there is one, else by session.
+pub fn record(call: &RawCall) -> Output {
+    let key = call.principal.as_ref().map_or(call.session.as_str(), |principal| principal.as_str());
+    Output {
+        topic: topics::CALLS.to_owned(),
+        key: key.as_bytes().to_vec(),
+        payload: schema::decode::native::encode(call),
+    }
+}
+
+/// Waiting time for `recorded` ms at `speed` times the recorded pace.
+fn gap(recorded: u64, speed: f64) -> Duration {
+    let ms = recorded as f64 / speed;
+    if ms.is_finite() && ms > 0.0 { Duration::from_millis(ms as u64) } else { Duration::ZERO }
+}

@@ -1,0 +1,120 @@
+//! `vedette.toml`: an empty file works and equals the defaults; an unknown key is refused with the nearest known name.
+
+mod read;
+
+pub use read::{ConfigError, load, parse};
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Everything that can be set. `vedette check-config` prints the one in force.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Kafka, for `engine` and `replay`.
+    pub kafka: Kafka,
+    /// What keeps raw text out.
+    pub seal: Seal,
+    /// What says how risky a call looks.
+    pub detector: Detector,
+    /// What is done about it.
+    pub policy: Policy,
+    /// Bounds on what is kept in memory.
+    pub limits: Limits,
+}
+
+/// Where calls come from and verdicts go to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kafka {
+    /// Bootstrap servers. Default: `127.0.0.1:9092`.
+    pub brokers: String,
+    /// Consumer group of the engine. Default: `vedette`.
+    pub group: String,
+    /// Create Vedette's own topics where they are missing. Default: true.
+    pub create_topics: bool,
+}
+
+/// The key of fingerprints.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Seal {
+    /// File of 64 hex digits; made on first use where it is missing. Default: empty, which means a fresh key for
+    /// each run of `engine` and `policy`, and a published one for data sets.
+    pub key_file: PathBuf,
+}
+
+/// The model and its promise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Detector {
+    /// Model file. Default: empty, which means that every verdict says `learning` and nothing is denied.
+    pub model: PathBuf,
+    /// At most this share of honest sessions is flagged. Default: 0.01.
+    pub alpha: f64,
+}
+
+/// Decisions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// Where gateways ask; loopback only. Default: `127.0.0.1:8181`.
+    pub listen: String,
+    /// `observe`, `shadow` or `enforce`. Default: `shadow`: decided and logged, everything allowed.
+    pub mode: schema::Mode,
+    /// Cedar policies. Default: empty, which means the built-in ones.
+    pub file: PathBuf,
+}
+
+/// Bounds, each per partition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Sessions kept; the least recently seen goes first. Default: 100,000.
+    pub sessions_max: u32,
+    /// Principals kept; the least recently seen goes first. Default: 100,000.
+    pub principals_max: u32,
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Self { brokers: "127.0.0.1:9092".into(), group: "vedette".into(), create_topics: true }
+    }
+}
+
+impl Default for Detector {
+    fn default() -> Self {
+        Self { model: PathBuf::new(), alpha: ALPHA }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:8181".into(), mode: schema::Mode::default(), file: PathBuf::new() }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { sessions_max: 100_000, principals_max: 100_000 }
+    }
+}
+
+/// The shipped promise: at most one honest session in a hundred is flagged.
+pub const ALPHA: f64 = 0.01;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_equals_the_defaults() {
+        assert_eq!(parse("vedette.toml", "").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn what_check_config_prints_reads_back_the_same() {
+        let config = Config { limits: Limits { sessions_max: 5, ..Limits::default() }, ..Config::default() };
+        assert_eq!(parse("printed", &toml::to_string(&config).unwrap()).unwrap(), config);
+    }
+}

@@ -1,0 +1,232 @@
+//! From the text of `vedette.toml` to a [`Config`], and what to say when it is none.
+
+use super::Config;
+use miette::{Diagnostic, NamedSource, SourceSpan};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use toml::de::{DeTable, DeValue};
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file is not there, or may not be read.
+    #[error("cannot read the configuration `{path}`")]
+    #[diagnostic(
+        code(vedette::config::unreadable),
+        help("name another file with --config, or leave it out: every setting has a default")
+    )]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not TOML.
+    #[error("`{file}` is not valid TOML: {reason}")]
+    #[diagnostic(
+        code(vedette::config::syntax),
+        help("see https://toml.io; `vedette check-config` prints a file that works")
+    )]
+    Syntax {
+        /// Which file.
+        file: String,
+        /// What the parser says.
+        reason: String,
+        /// Its text.
+        #[source_code]
+        text: Arc<NamedSource<String>>,
+        /// Where.
+        #[label("here")]
+        at: Option<SourceSpan>,
+    },
+    /// No such setting.
+    #[error("unknown key `{key}` in `{file}`")]
+    #[diagnostic(code(vedette::config::unknown_key), help("{advice}; `vedette check-config` lists every key"))]
+    UnknownKey {
+        /// The key, with the tables it stands in.
+        key: String,
+        /// Which file.
+        file: String,
+        /// The nearest name.
+        advice: String,
+        /// Its text.
+        #[source_code]
+        text: Arc<NamedSource<String>>,
+        /// Where.
+        #[label("not a setting")]
+        at: SourceSpan,
+    },
+    /// A setting of the wrong type.
+    #[error("`{file}` holds a value that does not fit: {reason}")]
+    #[diagnostic(
+        code(vedette::config::wrong_value),
+        help("`vedette check-config` without this file prints the defaults")
+    )]
+    WrongValue {
+        /// Which file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+        /// Its text.
+        #[source_code]
+        text: Arc<NamedSource<String>>,
+        /// Where.
+        #[label("this value")]
+        at: Option<SourceSpan>,
+    },
+    /// A setting out of its range.
+    #[error("`{key}` in `{file}` {rule}")]
+    #[diagnostic(code(vedette::config::out_of_range), help("change it, or delete the line to get the default"))]
+    OutOfRange {
+        /// Which setting.
+        key: &'static str,
+        /// Which file.
+        file: String,
+        /// What it must be.
+        rule: &'static str,
+    },
+}
+
+/// The configuration in force: `path`, else `vedette.toml` here where there is one, else the defaults.
+pub fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
+    let (path, named) = (path.unwrap_or(Path::new(DEFAULT_FILE)), path.is_some());
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(&path.display().to_string(), &text),
+        Err(error) if !named && error.kind() == std::io::ErrorKind::NotFound => Ok(Config::default()),
+        Err(source) => Err(ConfigError::Unreadable { path: path.into(), source }),
+    }
+}
+
+/// Reads `text`, the contents of `file`.
+pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
+    let source = || Arc::new(NamedSource::new(file, text.to_owned()));
+    let at = |error: &toml::de::Error| error.span().map(SourceSpan::from);
+    let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
+        file: file.into(),
+        reason: error.message().into(),
+        text: source(),
+        at: at(&error),
+    })?;
+    let known = toml::Table::try_from(Config::default()).unwrap_or_default();
+    if let Some(stray) = stray(table.get_ref(), &known, "") {
+        let advice = match stray.nearest {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => format!("known here: {}", stray.known.join(", ")),
+        };
+        let at = SourceSpan::from(stray.at);
+        return Err(ConfigError::UnknownKey { key: stray.key, file: file.into(), advice, text: source(), at });
+    }
+    let config: Config = toml::from_str(text).map_err(|error| ConfigError::WrongValue {
+        file: file.into(),
+        reason: error.message().into(),
+        text: source(),
+        at: at(&error),
+    })?;
+    check(file, config)
+}
+
+/// Ranges that no type says.
+fn check(file: &str, config: Config) -> Result<Config, ConfigError> {
+    let refuse = |key, rule| Err(ConfigError::OutOfRange { key, file: file.into(), rule });
+    if !(config.detector.alpha > 0.0 && config.detector.alpha <= 0.5) {
+        return refuse("detector.alpha", "must lie above 0 and at or below 0.5");
+    }
+    if config.limits.sessions_max == 0 {
+        return refuse("limits.sessions_max", "must be at least 1");
+    }
+    if config.limits.principals_max == 0 {
+        return refuse("limits.principals_max", "must be at least 1");
+    }
+    if config.kafka.brokers.trim().is_empty() {
+        return refuse("kafka.brokers", "must name a host and a port, as `127.0.0.1:9092`");
+    }
+    Ok(config)
+}
+
+/// A key that is no setting.
+struct Stray {
+    key: String,
+    nearest: Option<String>,
+    known: Vec<String>,
+    at: std::ops::Range<usize>,
+}
+
+/// The first key of `table` that `known`, the defaults written out, does not have.
+fn stray(table: &DeTable<'_>, known: &toml::Table, within: &str) -> Option<Stray> {
+    table.iter().find_map(|(key, value)| {
+        let name = key.get_ref().as_ref();
+        match (known.get(name), value.get_ref()) {
+            (None, _) => Some(Stray {
+                key: format!("{within}{name}"),
+                nearest: nearest(name, known),
+                known: known.keys().cloned().collect(),
+                at: key.span(),
+            }),
+            (Some(toml::Value::Table(known)), DeValue::Table(table)) => {
+                stray(table, known, &format!("{within}{name}."))
+            }
+            (Some(_), _) => None,
+        }
+    })
+}
+
+/// The known name most like `name`, where one is like it at all.
+fn nearest(name: &str, known: &toml::Table) -> Option<String> {
+    let like = |known: &String| strsim::jaro_winkler(name, known);
+    known.keys().max_by(|a, b| like(a).total_cmp(&like(b))).filter(|best| like(best) > 0.7).cloned()
+}
+
+const DEFAULT_FILE: &str = "vedette.toml";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        let error = parse("vedette.toml", text).unwrap_err();
+        format!("{error} | {} | {}", error.code().unwrap(), error.help().unwrap())
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest_name() {
+        let said = refusal("[kafka]\nbroker = \"x:1\"\n");
+        assert!(said.contains("unknown key `kafka.broker`"), "{said}");
+        assert!(said.contains("vedette::config::unknown_key") && said.contains("did you mean `brokers`?"), "{said}");
+        assert!(refusal("[detectro]\n").contains("did you mean `detector`?"));
+        assert!(refusal("zzz = 1\n").contains("known here: detector, kafka"));
+    }
+
+    #[test]
+    fn what_is_no_toml_is_refused_with_its_place() {
+        let ConfigError::Syntax { at, .. } = parse("v", "[kafka\n").unwrap_err() else { panic!("not a syntax error") };
+        assert!(at.is_some());
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_by_name() {
+        for (text, key) in [
+            ("[detector]\nalpha = 0\n", "detector.alpha"),
+            ("[detector]\nalpha = nan\n", "detector.alpha"),
+            ("[limits]\nsessions_max = 0\n", "limits.sessions_max"),
+            ("[kafka]\nbrokers = \" \"\n", "kafka.brokers"),
+        ] {
+            assert!(refusal(text).starts_with(&format!("`{key}`")), "{text}: {}", refusal(text));
+        }
+        assert!(refusal("[limits]\nsessions_max = -1\n").contains("wrong_value"));
+        assert!(refusal("[policy]\nmode = \"off\"\n").contains("wrong_value"));
+    }
+
+    #[test]
+    fn a_named_file_must_be_there_and_the_default_one_need_not() {
+        let gone = std::env::temp_dir().join("vedette-no-such-file.toml");
+        assert!(matches!(load(Some(&gone)), Err(ConfigError::Unreadable { .. })));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "\\PC{0,200}") {
+            let _ = parse("any", &text);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What a command says when it cannot go on: what, where, and what to do next.
+
+use miette::Diagnostic;
+use std::path::PathBuf;
+
+/// Why a command ended without its result.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The configuration.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// The key of fingerprints.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Key(#[from] crate::key::KeyError),
+    /// A data set.
+    #[error("cannot use the data set `{set}`")]
+    #[diagnostic(
+        code(vedette::data_set),
+        help(
+            "--data names a folder, --set a NAME of which it holds NAME.calls.jsonl.gz and NAME.sessions.jsonl.gz (or NAME.jsonl.gz); without --data, the set is `world`"
+        )
+    )]
+    Dataset {
+        /// Its name.
+        set: String,
+        /// What is wrong with it.
+        source: datasets::DatasetError,
+    },
+    /// A set that needs a folder.
+    #[error("no folder was named for the data set `{set}`")]
+    #[diagnostic(code(vedette::data_set::no_folder), help("add --data DIR; only the built-in set `world` needs none"))]
+    NoFolder {
+        /// Its name.
+        set: String,
+    },
+    /// A view that the built-in world does not have.
+    #[error("the built-in world has no results view `{view}`")]
+    #[diagnostic(
+        code(vedette::data_set::no_view),
+        help("leave out --results, or name a data set with --data and --set")
+    )]
+    NoView {
+        /// Its name.
+        view: String,
+    },
+    /// Nothing fits the selection.
+    #[error("no session of `{set}` is left after --split and --fold")]
+    #[diagnostic(
+        code(vedette::data_set::nothing_selected),
+        help("check `split` and `fold` in the set's sessions file")
+    )]
+    NothingSelected {
+        /// Its name.
+        set: String,
+    },
+    /// No such session.
+    #[error("`{set}` has no session `{session}`")]
+    #[diagnostic(code(vedette::data_set::no_session), help("leave out --session to see the riskiest one"))]
+    NoSession {
+        /// The set.
+        set: String,
+        /// The session.
+        session: String,
+    },
+    /// Learning failed.
+    #[error("cannot learn a model")]
+    #[diagnostic(
+        code(vedette::fit),
+        help("a model needs honest sessions: check --split and --not-fold, or add another --set")
+    )]
+    Fit {
+        /// Why.
+        #[from]
+        source: detector::FitError,
+    },
+    /// A model file that is none.
+    #[error("`{path}` is no model this build can use")]
+    #[diagnostic(
+        code(vedette::model),
+        help("learn it again with `vedette fit`, or take the file from where it came once more; nothing was changed")
+    )]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: detector::ModelError,
+    },
+    /// Policies that are refused.
+    #[error("the policies in `{path}` are refused")]
+    #[diagnostic(code(vedette::policies), help("nothing was put in force; mend the line and try again"))]
+    Policies {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        source: Box<policy::PolicyError>,
+    },
+    /// Kafka.
+    #[error("Kafka does not do what is needed")]
+    #[diagnostic(
+        code(vedette::kafka),
+        help("check `kafka.brokers` (or --brokers) and that the broker runs; `vedette up` brings its own")
+    )]
+    Kafka {
+        /// What failed.
+        #[from]
+        source: ingest::IngestError,
+    },
+    /// A file cannot be read.
+    #[error("cannot read `{path}`")]
+    #[diagnostic(code(vedette::read), help("check the path and who may read it"))]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write `{path}`")]
+    #[diagnostic(code(vedette::write), help("check that the folder is there, may be written to, and is not full"))]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Standard output is closed.
+    #[error("cannot write the answer")]
+    #[diagnostic(code(vedette::output), help("whatever reads the output has gone away"))]
+    Output {
+        /// Why.
+        #[from]
+        source: std::io::Error,
+    },
+    /// An address that no gateway can ask.
+    #[error("cannot listen on `{address}`")]
+    #[diagnostic(
+        code(vedette::listen),
+        help("name a free loopback address with --listen or `policy.listen`, e.g. 127.0.0.1:8181")
+    )]
+    Listen {
+        /// The address.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An address others can reach, in plain text.
+    #[error("`{address}` is not a loopback address, and answers are in plain text")]
+    #[diagnostic(
+        code(vedette::listen::not_loopback),
+        help("name a loopback address, e.g. 127.0.0.1:8181, and put the gateway on the same machine")
+    )]
+    NotLoopback {
+        /// The address.
+        address: String,
+    },
+    /// The server ended.
+    #[error("the policy server ended")]
+    #[diagnostic(code(vedette::server), help("the log says why; start it again"))]
+    Server {
+        /// Why.
+        #[from]
+        source: policy::server::ServeError,
+    },
+    /// Threads or timers.
+    #[error("cannot start the runtime")]
+    #[diagnostic(code(vedette::runtime), help("the machine is out of threads or file handles"))]
+    Runtime {
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A record that Vedette wrote and cannot read.
+    #[error("a record on `{topic}` cannot be read back: {reason}")]
+    #[diagnostic(
+        code(vedette::read_back),
+        help("another version writes to the same topics; use another broker or stop it")
+    )]
+    ReadBack {
+        /// The topic.
+        topic: &'static str,
+        /// What is wrong with it, without a value of it.
+        reason: String,
+    },
+}

@@ -1,0 +1,94 @@
+//! A data set through the pipeline, without Kafka: what `score`, `measure` and `explain` do.
+
+use crate::pipeline::{Judged, Parts, Pipeline};
+use crate::progress::Progress;
+use crate::scores::ScoreLine;
+use crate::source::Loaded;
+use datasets::replay::{Faults, stream};
+use schema::RawCall;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// One line a call of `sessions` (lists of indices into the set's calls), in file order.
+///
+/// Without times, sessions are judged apart and may come in any order. With times, calls are judged in time order.
+pub fn judge(parts: &Arc<Parts>, loaded: &Loaded, sessions: &[Vec<usize>]) -> Vec<ScoreLine> {
+    let progress = Mutex::new(Progress::start("scoring calls", sessions.iter().map(Vec::len).sum()));
+    let line = |call: &RawCall, pipeline: &mut Pipeline| score_line(pipeline, call, loaded.sequences);
+    let mut lines = if loaded.set.timed {
+        in_time_order(parts, loaded, sessions, &progress, line)
+    } else {
+        session_by_session(parts, loaded, sessions, &progress, line)
+    };
+    progress.into_inner().unwrap_or_else(PoisonError::into_inner).finish();
+    lines.sort_by_key(|(index, _)| *index);
+    lines.into_iter().map(|(_, line)| line).collect()
+}
+
+/// The line of one judged call.
+pub fn line_of(judged: &Judged, alpha: f64, sequences: bool) -> Option<ScoreLine> {
+    let mut line = ScoreLine::of(&judged.verdict, alpha)?;
+    line.sequence_risk = sequences.then_some(judged.sequence_risk);
+    Some(line)
+}
+
+fn score_line(pipeline: &mut Pipeline, call: &RawCall, sequences: bool) -> Option<ScoreLine> {
+    let judged = pipeline.judge(call)?;
+    line_of(&judged, pipeline.parts().alpha, sequences)
+}
+
+fn in_time_order(
+    parts: &Arc<Parts>,
+    loaded: &Loaded,
+    sessions: &[Vec<usize>],
+    progress: &Mutex<Progress>,
+    line: impl Fn(&RawCall, &mut Pipeline) -> Option<ScoreLine>,
+) -> Vec<(usize, ScoreLine)> {
+    let taken: HashSet<usize> = sessions.iter().flatten().copied().collect();
+    let mut pipeline = Pipeline::new(Arc::clone(parts));
+    let mut lines = Vec::with_capacity(taken.len());
+    for (_, index) in stream(&loaded.set, &Faults::default()).into_iter().filter(|(_, index)| taken.contains(index)) {
+        let Some(call) = loaded.set.calls.get(index) else { continue };
+        lines.extend(line(call, &mut pipeline).map(|line| (index, line)));
+        advance(progress, 1);
+    }
+    lines
+}
+
+fn session_by_session(
+    parts: &Arc<Parts>,
+    loaded: &Loaded,
+    sessions: &[Vec<usize>],
+    progress: &Mutex<Progress>,
+    line: impl Fn(&RawCall, &mut Pipeline) -> Option<ScoreLine> + Sync,
+) -> Vec<(usize, ScoreLine)> {
+    let one = |session: &Vec<usize>| {
+        let mut pipeline = Pipeline::new(Arc::clone(parts));
+        let calls = session.iter().filter_map(|index| Some((*index, loaded.set.calls.get(*index)?)));
+        let lines: Vec<(usize, ScoreLine)> =
+            calls.filter_map(|(index, call)| Some((index, line(call, &mut pipeline)?))).collect();
+        advance(progress, session.len());
+        lines
+    };
+    let share = sessions.len().div_ceil(threads()).max(1);
+    std::thread::scope(|scope| {
+        let one = &one;
+        let workers: Vec<_> = sessions
+            .chunks(share)
+            .map(|part| scope.spawn(move || part.iter().flat_map(one).collect::<Vec<_>>()))
+            .collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
+}
+
+/// Threads worth starting, at least one.
+pub fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn advance(progress: &Mutex<Progress>, steps: usize) {
+    progress.lock().unwrap_or_else(PoisonError::into_inner).advance(steps);
+}

@@ -1,0 +1,27 @@
+//! The server side of Vedette. Start at [`pipeline`], which spells the path from call to decision; each command under
+//! [`commands`] drives it.
+#![cfg_attr(test, allow(clippy::indexing_slicing))]
+
+pub mod pipeline; // the path, in order
+
+pub mod sightings; // one call, several sightings
+pub mod sinks; // a judged call → the records others read
+pub mod states; // what is remembered, bounded
+
+pub mod judge; // a data set through the pipeline
+pub mod operator; // the pipeline as a fold over a partition
+pub mod webhook; // the pipeline behind the policy server
+
+pub mod figures; // what scored sessions say of a detector
+pub mod scores; // one line a call
+
+pub mod cli; // what each command takes
+pub mod commands; // one file a command
+pub mod config; // `vedette.toml`
+pub mod failure; // what a command says when it cannot go on
+pub mod key; // where the key of fingerprints comes from
+pub mod parts; // configuration and files → what a pipeline runs on
+pub mod progress; // long work says how far it is
+pub mod shutdown; // when to end
+pub mod source; // the data set a command line names
+pub mod topics; // the topics Vedette needs

@@ -1,0 +1,41 @@
+//! The pipeline as a fold over one partition: decode, judge, decide, write. Kafka's side of it is `ingest`'s.
+
+use crate::pipeline::{Parts, Pipeline};
+use ingest::{Operator, Output, Record};
+use schema::decode::{Received, native};
+use schema::{Digest, Millis};
+use std::sync::Arc;
+
+/// Judges the calls of one partition.
+pub struct Judge {
+    pipeline: Pipeline,
+    since: Millis,
+}
+
+impl Judge {
+    /// Remembers nothing yet. Records that Kafka stamped before `since` are passed over.
+    pub fn new(parts: Arc<Parts>, since: Millis) -> Self {
+        Self { pipeline: Pipeline::new(parts), since }
+    }
+}
+
+impl Operator for Judge {
+    fn apply(&mut self, record: &Record) -> Vec<Output> {
+        if record.at < self.since {
+            return Vec::new();
+        }
+        let received = Received { at: record.at, id: record.id() };
+        match native::decode(&record.payload, &received) {
+            Ok(raw) => {
+                let Some(judged) = self.pipeline.judge(&raw) else { return Vec::new() };
+                let decision = self.pipeline.decide(&judged);
+                crate::sinks::records(&judged, &decision, self.pipeline.parts().alpha)
+            }
+            Err(error) => vec![ingest::dead_letter(&self.pipeline.parts().key, record, &error)],
+        }
+    }
+
+    fn model(&self) -> Option<Digest> {
+        Some(self.pipeline.parts().detector.digest())
+    }
+}

@@ -1,0 +1,126 @@
+//! The path, in order: `call → features → scores → verdict → decision → sinks`. Every command and every test takes it.
+
+use crate::sightings::{Observed, Sightings};
+use crate::states::{Bounded, PrincipalKey, SessionKey};
+use detector::{Detector, PrincipalState};
+use policy::PolicySet;
+use schema::limits::STANDING_TOOLS_MAX;
+use schema::{Budgets, Call, Decision, Mode, RECORD_VERSION, RawCall, Risk, Standing, TenantKey, Verdict};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+/// What all pipelines of a process share and none changes.
+#[derive(Clone)]
+pub struct Parts {
+    /// Makes fingerprints.
+    pub key: TenantKey,
+    /// Says how risky a call looks.
+    pub detector: Arc<Detector>,
+    /// Say what is done about it.
+    pub policies: Arc<PolicySet>,
+    /// Whether that binds.
+    pub mode: Mode,
+    /// At most this share of honest sessions is flagged.
+    pub alpha: f64,
+    /// Sessions remembered.
+    pub sessions_max: NonZeroU32,
+    /// Principals remembered.
+    pub principals_max: NonZeroU32,
+}
+
+/// The path and what it remembers: one for each partition, each only ever moved by its own calls, in their order.
+pub struct Pipeline {
+    parts: Arc<Parts>,
+    sessions: Bounded<SessionKey, Open>,
+    principals: Bounded<PrincipalKey, PrincipalState>,
+}
+
+/// A session under way.
+#[derive(Default)]
+struct Open {
+    sightings: Sightings,
+    standing: Option<Standing>,
+    flagged: bool,
+}
+
+/// A call and what came of it.
+pub struct Judged {
+    /// As sealed.
+    pub call: Call,
+    /// What the detector says.
+    pub verdict: Verdict,
+    /// What was known of the session before; nothing at its first call.
+    pub before: Option<Standing>,
+    /// What is known of it now.
+    pub standing: Standing,
+    /// The session's first flagged call.
+    pub first_flagged: bool,
+    /// What the order of tools alone says.
+    pub sequence_risk: Risk,
+}
+
+impl Pipeline {
+    /// Remembers nothing yet.
+    pub fn new(parts: Arc<Parts>) -> Self {
+        let (sessions, principals) = (Bounded::new(parts.sessions_max), Bounded::new(parts.principals_max));
+        Self { parts, sessions, principals }
+    }
+
+    /// From a call as it came to a verdict; none for a later sighting of a call that was judged already. Raw text ends
+    /// at the first line.
+    pub fn judge(&mut self, raw: &RawCall) -> Option<Judged> {
+        let call = schema::seal(raw, &self.parts.key);
+
+        // Features, scores and fusion of the session's stage.
+        let open = self.sessions.of(SessionKey::of(&call));
+        let Observed { verdict: of_session, sequence_risk } = open.sightings.observe(&self.parts.detector, &call)?;
+
+        // The same of the principal's stage: what only several sessions together show.
+        let of_principal = detector::query_record(&call).and_then(|query| {
+            self.parts.detector.observe_principal(self.principals.of(PrincipalKey::of(&call)), &query)
+        });
+
+        let verdict = match of_principal {
+            Some(of_principal) if of_principal.risk > of_session.risk => of_principal,
+            _ => of_session,
+        };
+        let first_flagged = verdict.flagged(self.parts.alpha) && !std::mem::replace(&mut open.flagged, true);
+        let before = open.standing.take();
+        let standing = standing(before.as_ref(), &call, &verdict);
+        open.standing = Some(standing.clone());
+        Some(Judged { call, verdict, before, standing, first_flagged, sequence_risk })
+    }
+
+    /// From a verdict to a decision, at the call's own time.
+    pub fn decide(&self, judged: &Judged) -> Decision {
+        let request = policy::Request::new(&judged.call, &judged.verdict, judged.before.as_ref());
+        policy::decide(&request, &self.parts.policies, self.parts.mode, judged.call.at)
+    }
+
+    /// What all pipelines of the process share.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+/// What is known of a session after `call`.
+fn standing(before: Option<&Standing>, call: &Call, verdict: &Verdict) -> Standing {
+    let (used, cost) = (before.map_or_else(Budgets::default, |b| b.budgets), call.cost.unwrap_or_default());
+    let mut last = before.map_or_else(Vec::new, |b| b.last.clone());
+    last.push(call.tool.clone());
+    last.drain(..last.len().saturating_sub(STANDING_TOOLS_MAX));
+    Standing {
+        v: RECORD_VERSION,
+        session: call.session.clone(),
+        risk: before.map(|b| b.risk).filter(|risk| *risk > verdict.risk).unwrap_or(verdict.risk),
+        exposed: verdict.exposed || before.is_some_and(|b| b.exposed),
+        last,
+        budgets: Budgets {
+            calls: used.calls.saturating_add(1),
+            tokens: used.tokens.saturating_add(cost.tokens),
+            bytes: used.bytes.saturating_add(call.result_bytes.unwrap_or(0)),
+            milliunits: used.milliunits.saturating_add((cost.units * 1000.0).max(0.0) as u64),
+        },
+        at: call.at,
+    }
+}

@@ -1,0 +1,97 @@
+//! One call, several sightings: a door sees the request, later perhaps the result; the gateway logs the finished call.
+//! The first sighting is judged; a later one only adds status and result, as if they had been there in time.
+
+use detector::{Detector, SessionState};
+use schema::{Call, CallId, NameHash, Phase, Risk, Verdict};
+use std::collections::VecDeque;
+
+/// A session's state, and the calls of it whose result is still to come.
+///
+/// The state has folded finished calls only, in order. Pending ones lie over it: a verdict is made on a copy that has
+/// folded them, too, so when a result arrives its call is folded once, with the result.
+#[derive(Default)]
+pub struct Sightings {
+    folded: SessionState,
+    pending: VecDeque<Pending>,
+    /// Ids judged last, as hashes.
+    judged: VecDeque<NameHash>,
+}
+
+struct Pending {
+    call: Call,
+    /// Its result is here; it waits for the calls before it.
+    finished: bool,
+}
+
+/// What the session's stage says of a call.
+pub struct Observed {
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// What the order of tools alone says.
+    pub sequence_risk: Risk,
+}
+
+impl Sightings {
+    /// The verdict on a first sighting; none for a later one, which is taken note of.
+    pub fn observe(&mut self, detector: &Detector, call: &Call) -> Option<Observed> {
+        if !self.is_first(&call.id) {
+            self.add(detector, call);
+            return None;
+        }
+        let finished = call.phase != Phase::Request;
+        if finished && self.pending.is_empty() {
+            let verdict = detector.observe(&mut self.folded, call);
+            return Some(Observed { verdict, sequence_risk: self.folded.sequence_risk() });
+        }
+        if self.pending.len() >= PENDING_MAX {
+            self.fold_oldest(detector);
+        }
+        let mut ahead = self.folded.clone();
+        for pending in &self.pending {
+            detector.observe(&mut ahead, &pending.call);
+        }
+        let verdict = detector.observe(&mut ahead, call);
+        self.pending.push_back(Pending { call: call.clone(), finished });
+        Some(Observed { verdict, sequence_risk: ahead.sequence_risk() })
+    }
+
+    fn is_first(&mut self, id: &CallId) -> bool {
+        let id = NameHash::of("call", id.as_str());
+        if self.judged.contains(&id) {
+            return false;
+        }
+        if self.judged.len() >= JUDGED_MAX {
+            self.judged.pop_front();
+        }
+        self.judged.push_back(id);
+        true
+    }
+
+    /// Adds what a later sighting knows, then folds the calls that wait for nothing any more.
+    fn add(&mut self, detector: &Detector, later: &Call) {
+        let pending = self.pending.iter_mut().find(|pending| pending.call.id == later.id && !pending.finished);
+        if let Some(pending) = pending.filter(|_| later.phase != Phase::Request) {
+            let call = &mut pending.call;
+            call.status = later.status.or(call.status);
+            call.result = later.result.clone().or_else(|| call.result.take());
+            call.result_bytes = later.result_bytes.or(call.result_bytes);
+            call.cost = later.cost.or(call.cost);
+            call.segments_ms = later.segments_ms.or(call.segments_ms);
+            pending.finished = true;
+        }
+        while self.pending.front().is_some_and(|pending| pending.finished) {
+            self.fold_oldest(detector);
+        }
+    }
+
+    fn fold_oldest(&mut self, detector: &Detector) {
+        if let Some(pending) = self.pending.pop_front() {
+            detector.observe(&mut self.folded, &pending.call);
+        }
+    }
+}
+
+/// Calls of one session that wait for a result; the oldest is folded without one when there are more.
+const PENDING_MAX: usize = 8;
+/// Ids of judged calls remembered for each session.
+const JUDGED_MAX: usize = 32;

@@ -1,0 +1,19 @@
+//! The topics Vedette needs, as it makes them where they are missing.
+
+use ingest::topics::TopicSpec;
+use schema::topics;
+
+/// Partitions of a topic that Vedette makes: the most engines that can share the work.
+pub const PARTITIONS: u16 = 12;
+
+/// Every topic, with its cleaning.
+pub fn all() -> Vec<TopicSpec> {
+    with_partitions(PARTITIONS)
+}
+
+/// As [`all`], with another number of partitions.
+pub fn with_partitions(partitions: u16) -> Vec<TopicSpec> {
+    let plain = [topics::CALLS, topics::VERDICTS, topics::DECISIONS, topics::ALERTS, topics::DEAD];
+    let plain = plain.into_iter().map(|name| TopicSpec::new(name, partitions));
+    plain.chain([TopicSpec::new(topics::STANDING, partitions).compacted()]).collect()
+}

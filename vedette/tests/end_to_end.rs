@@ -1,0 +1,114 @@
+//! What a newcomer does first: learn, score, run all of it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod world;
+
+use serde_json::Value;
+use world::{SMALL, World};
+
+#[test]
+fn fit_score_and_up_agree_to_the_byte_and_do_so_again() {
+    let world = World::new();
+    world.ok("fit --out @model", &SMALL);
+    world.ok("fit --out @again", &SMALL);
+    assert_eq!(world.read("model"), world.read("again"), "the same sessions and seed give the same model");
+
+    world.ok("score --model @model --split test --out @scores", &SMALL);
+    let told = world.ok("up --once --model @model --out @risks", &SMALL);
+    assert_eq!(world.sorted("scores"), world.sorted("risks"), "what Kafka brings back is what `score` says");
+    assert_eq!(
+        world.read("risks"),
+        world.sorted("risks").join("\n").into_bytes().into_iter().chain([b'\n']).collect::<Vec<_>>()
+    );
+
+    // `up` without a model learns the same one.
+    world.ok("up --once --out @learned", &SMALL);
+    assert_eq!(world.read("risks"), world.read("learned"));
+
+    let last: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+    let keys: Vec<&String> = last.as_object().unwrap().keys().collect();
+    let mut contract =
+        ["calls", "verdicts", "sessions", "hijacks_caught", "hijacks_missed", "false_alarms", "calls_per_s", "seconds"];
+    contract.sort_unstable();
+    assert_eq!(keys, contract);
+    assert_eq!(last["calls"], last["verdicts"]);
+    assert_eq!(last["calls"].as_u64().unwrap() as usize, world.sorted("scores").len());
+    assert!(last["sessions"].as_u64().unwrap() > 0);
+    for words in ["caught in time", "false alarms", "calls/s", "next"] {
+        assert!(told.contains(words), "{words} is missing in\n{told}");
+    }
+}
+
+#[test]
+fn scores_are_the_contract_and_come_in_file_order() {
+    let world = World::new();
+    let (set, labels) = datasets::world::generate(5, 90);
+    datasets::world::write(&world.path(""), "desk", &set, &labels).unwrap();
+    world.ok("fit --data @ --set desk --split train --out @model --seed 7", &[]);
+    world.ok("score --model @model --data @ --set desk --out @scores.jsonl", &[]);
+
+    let text = String::from_utf8(world.read("scores.jsonl")).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), set.calls.len());
+    for (line, call) in lines.iter().zip(&set.calls) {
+        assert_eq!((line["session"].as_str(), line["seq"].as_u64()), (Some(call.session.as_str()), call.seq));
+        for share in ["risk", "p_value"] {
+            assert!((0.0..=1.0).contains(&line[share].as_f64().unwrap()), "{line}");
+        }
+        assert_eq!(line["flagged"].as_bool().unwrap(), line["p_value"].as_f64().unwrap() <= 0.01, "{line}");
+        assert!(["none", "injection", "extraction", "abuse"].contains(&line["pattern"].as_str().unwrap()));
+        assert!(line["evidence"].is_array() && line.get("sequence_risk").is_none());
+    }
+
+    // A part of it is the same lines.
+    world.ok("score --model @model --data @ --set desk --split test --fold 1 --out @part.jsonl", &[]);
+    let part = world.sorted("part.jsonl");
+    assert!(!part.is_empty() && part.len() < lines.len());
+
+    let figures: Value =
+        serde_json::from_str(&world.ok("measure --model @model --data @ --set desk --split test --json", &[])).unwrap();
+    assert!(figures["benign"]["pooled"]["at"]["0.05"]["goal"].is_number(), "{figures}");
+    assert!(world.ok("measure --model @model --data @ --set desk", &[]).contains("promised: at most"));
+    assert!(world.ok("explain --model @model --data @ --set desk", &[]).starts_with("session "));
+}
+
+#[test]
+fn permuting_the_sessions_of_a_set_without_times_changes_no_byte() {
+    let world = World::new();
+    let (mut set, mut labels) = datasets::world::generate(6, 90);
+    set.timed = false;
+    datasets::world::write(&world.path(""), "one", &set, &labels).unwrap();
+    labels.sessions.reverse();
+    set.sessions.reverse();
+    let mut calls = std::mem::take(&mut set.calls);
+    calls.sort_by(|a, b| b.session.cmp(&a.session).then(a.seq.cmp(&b.seq)));
+    set.calls = calls;
+    datasets::world::write(&world.path(""), "two", &set, &labels).unwrap();
+
+    world.ok("fit --data @ --set one --out @model", &[]);
+    world.ok("score --model @model --data @ --set one --out @one.jsonl", &[]);
+    world.ok("score --model @model --data @ --set two --out @two.jsonl", &[]);
+    assert_ne!(world.read("one.jsonl"), world.read("two.jsonl"), "the order of the file is the order of the lines");
+    assert_eq!(world.sorted("one.jsonl"), world.sorted("two.jsonl"));
+}
+
+#[test]
+fn a_sequence_set_adds_what_the_order_of_events_says() {
+    let world = World::new();
+    let honest =
+        |n: u32| format!(r#"{{"id":"h{n}","split":"train","label":"benign","type":null,"seq":[1,2,3,{}]}}"#, 2 + n % 2);
+    let odd = r#"{"id":"odd","split":"test","label":"anomaly","type":null,"seq":[3,3,1,9]}"#.to_owned();
+    world::gzip(&world.path(""), "log", (0..60).map(honest).chain([odd]));
+    world.ok("fit --data @ --set log --out @model", &[]);
+    world.ok("score --model @model --data @ --set log --out @scores", &[]);
+    let line: Value = serde_json::from_str(&world.sorted("scores")[0]).unwrap();
+    assert!(line["sequence_risk"].is_number(), "{line}");
+}
+
+#[test]
+fn completions_and_the_effective_configuration_are_printed() {
+    let world = World::new();
+    assert!(world.ok("completions bash", &[]).contains("vedette"));
+    std::fs::write(world.path("empty.toml"), "").unwrap();
+    assert_eq!(world.ok("check-config --config @empty.toml", &[]), world.ok("check-config", &[]));
+}
