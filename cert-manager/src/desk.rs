@@ -40,6 +40,8 @@ pub struct Desk {
     pub office: Office,
     /// Signs time answers.
     pub time: SigningKey,
+    /// Subjects of the authorities whose device certificates are read: every generation.
+    pub issuers: Vec<String>,
     /// Certificates for `/cacerts`: the authority, its chain, and at a rollover OldWithNew and
     /// NewWithOld.
     pub cacerts: Vec<Vec<u8>>,

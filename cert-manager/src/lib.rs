@@ -6,6 +6,7 @@
 
 pub mod agent; // the device's side
 pub mod authority; // signs device and server certificates
+pub mod ca; // what `vedette ca` does, one function a subcommand
 pub mod desk; // the server's answer to each request, without sockets
 pub mod device; // names of devices and requests
 pub mod digest; // SHA-256 values: fingerprints, key ids, chain links
@@ -21,6 +22,7 @@ pub mod risk; // how risky a device looks now, asked of others
 pub mod rotation; // what a device does next: facts in, step out
 pub mod sign; // Ed25519 under a role
 pub mod time; // milliseconds since the epoch, and intervals of them
+pub mod tls; // rustls on both ends
 pub mod trust; // numbered root documents, after TUF
 
 pub use digest::Digest;

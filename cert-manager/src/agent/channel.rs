@@ -3,6 +3,7 @@
 use rcgen::KeyPair;
 
 use crate::http::{Request, Response};
+use crate::time::Millis;
 
 /// A pair to authenticate with.
 #[derive(Debug)]
@@ -35,4 +36,8 @@ pub trait Channel {
 
     /// Whether the authority's port answers at all.
     fn knock(&mut self) -> bool;
+
+    /// From now on believes servers under these anchors (DER) that are not certainly expired at
+    /// `floor`; a connection that is open is held to it too.
+    fn believe(&mut self, anchors: &[Vec<u8>], floor: Millis);
 }

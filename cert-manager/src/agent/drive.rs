@@ -86,6 +86,8 @@ pub struct Agent<S, C> {
     signed: Option<(Millis, Span)>,
 }
 
+/// Name of the file with the one-time token, while it is not used up.
+pub const TOKEN_FILE: &str = "token";
 /// Name of the file with the newest root document.
 pub const ROOT_FILE: &str = "root.json";
 
@@ -124,6 +126,20 @@ impl<S: Storage, C: Channel> Agent<S, C> {
         Ok(state(&self.facts(moment)?))
     }
 
+    /// Forgets refusals and waits: an operator gave a new token or voucher. A staged request is kept,
+    /// since its answer may have been lost, unless the authority refused it for good. The pairs stay.
+    ///
+    /// # Errors
+    /// [`AgentError::Disk`].
+    pub fn begin_again(&mut self) -> Result<(), AgentError> {
+        let refused = std::mem::take(&mut self.memory.trouble).refused;
+        self.remember()?;
+        match refused {
+            None | Some(Refusal::Credential) => Ok(()),
+            Some(_) => self.stage(&self.store.look()?),
+        }
+    }
+
     /// What it remembers.
     pub fn memory(&self) -> &Memory {
         &self.memory
@@ -154,6 +170,8 @@ impl<S: Storage, C: Channel> Agent<S, C> {
     /// # Errors
     /// [`AgentError`]; what failed is already counted, so that the next step waits.
     pub fn step(&mut self, moment: Moment) -> Result<Step, AgentError> {
+        let floor = self.memory.floor.at();
+        self.channel.believe(&self.trust.anchors(floor), floor);
         let view = self.store.look()?;
         let facts = self.facts_of(&view, moment);
         let step = next_step(&facts);
@@ -258,10 +276,10 @@ impl<S: Storage, C: Channel> Agent<S, C> {
             202 => self.later(&response, now),
             403 if response.header(REFUSED_HEADER).is_some() => self.refused(&response, now),
             401 => {
-                self.token = None; // spent or wrong: asking again with it gets the same answer
                 self.memory.trouble.refused = Some(Refusal::Credential);
                 self.memory.trouble.last = now;
-                self.remember()
+                self.remember()?;
+                self.forget_token() // spent or wrong: asking again with it gets the same answer
             }
             status => {
                 self.memory.trouble.not_before = now + retry_after(&response);
@@ -317,8 +335,8 @@ impl<S: Storage, C: Channel> Agent<S, C> {
         self.memory.floor = self.memory.floor.raised(said.server_time);
         self.memory.trouble = Trouble::default();
         self.memory.hint = None;
-        self.token = None;
-        self.remember()
+        self.remember()?;
+        self.forget_token()
     }
 
     fn receipt(&self, response: &Response) -> Result<SignedReceipt, AgentError> {
@@ -376,6 +394,13 @@ impl<S: Storage, C: Channel> Agent<S, C> {
         let key = self.store.key(pair.slot)?.filter(|key| key_id(key) == pair.facts.key.id);
         let chain = [std::slice::from_ref(&pair.certificate), &pair.chain].concat();
         Ok(key.map(|key| Identity { chain, key }))
+    }
+
+    fn forget_token(&mut self) -> Result<(), AgentError> {
+        match self.token.take() {
+            Some(_) => Ok(self.store.forget(TOKEN_FILE)?),
+            None => Ok(()),
+        }
     }
 
     fn remember(&mut self) -> Result<(), AgentError> {

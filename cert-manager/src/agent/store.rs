@@ -232,6 +232,15 @@ impl<S: Storage> Store<S> {
         self.storage.sync_folder("")
     }
 
+    /// Removes a file at the top, durably.
+    ///
+    /// # Errors
+    /// Any error of the disk.
+    pub fn forget(&mut self, name: &str) -> io::Result<()> {
+        self.storage.remove(name)?;
+        self.storage.sync_folder("")
+    }
+
     fn replace(&mut self, path: &str, bytes: &[u8], mode: Mode) -> io::Result<()> {
         let beside = format!("{path}.new");
         self.storage.write(&beside, bytes, mode)?;

@@ -2,7 +2,7 @@
 
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::authority::{Authority, POLICY_QUARANTINE};
+use crate::authority::POLICY_QUARANTINE;
 use crate::device::DeviceId;
 use crate::digest::Digest;
 use crate::facts::{CertFacts, parse_certificate};
@@ -65,10 +65,11 @@ pub enum DeviceStanding {
     Revoked,
 }
 
-/// Says who holds `certificate`, whose possession TLS has proved. `revoked` looks a serial up.
+/// Says who holds `certificate`, whose possession TLS has proved, under an anchor that is one of the
+/// authorities with the subjects `issuers` or one of `factories`. `revoked` looks a serial up.
 pub fn identify(
     certificate: Option<&[u8]>,
-    authority: &Authority,
+    issuers: &[String],
     factories: &[Factory],
     revoked: impl Fn(&str) -> bool,
     now: Millis,
@@ -91,7 +92,7 @@ pub fn identify(
             Peer::Factory { name, key: facts.key.id, class: factory.class.clone() }
         };
     }
-    if facts.issuer != authority.facts().subject {
+    if !issuers.contains(&facts.issuer) {
         return Peer::Stranger;
     }
     let standing = standing(&facts, revoked, now);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use redb::backends::InMemoryBackend;
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{ConcurrencyMode, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
 
 use super::line::{Line, Standing};
@@ -110,7 +110,10 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Database`].
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
-        Self::with(Database::create(path).map_err(database)?)
+        // Several processes write: the server, and each `vedette ca` command beside it.
+        let mut builder = Database::builder();
+        builder.set_concurrency_mode(ConcurrencyMode::MultiWriter);
+        Self::with(builder.create(path).map_err(database)?)
     }
 
     /// A ledger that is gone when dropped: for tests and for `--once` demonstrations.

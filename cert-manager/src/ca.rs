@@ -1,0 +1,412 @@
+//! What `vedette ca` does: one function a subcommand, over one folder.
+//!
+//! ```text
+//! DIR/authority-N.pem  authority-N.key   issuing certificate and key (0600); the highest N signs
+//!     above.pem                          certificates above the first authority, where it has any
+//!     cross.pem                          at rollovers: NewWithOld, oldest first
+//!     backward.pem                       at rollovers: OldWithNew
+//!     receipt.key time.key status.key bundle.key
+//!     root/N.json                        root documents of the trust chain
+//!     offline/root-N-M.key               keys that sign root documents: move these away
+//!     ledger.redb
+//! ```
+//!
+//! The ledger may be open in several processes: every command works beside a running server.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rcgen::KeyPair;
+use serde::{Deserialize, Serialize};
+
+use crate::agent::storage::{Disk, Mode, Storage};
+use crate::authority::{Authority, AuthorityError};
+use crate::desk::{Desk, peer::Factory};
+use crate::device::DeviceId;
+use crate::digest::Digest;
+use crate::est::server::{Limits, serve as serve_tls, wall_clock};
+use crate::ledger::credential::TokenText;
+use crate::ledger::{ClassPolicy, Ledger, LedgerError, Line, Office, Standing, Token};
+use crate::pem;
+use crate::risk::RiskSource;
+use crate::sign::{KeyError, Role, SigningKey};
+use crate::time::{Millis, Span};
+use crate::tls::{TlsError, server_config};
+use crate::trust::{Trust, TrustError};
+
+mod make; // a new authority, its keys and the first root document; a new generation of them
+
+pub use make::{Above, Init, Rollover, init, rotate_root};
+
+/// What the owner may configure.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Classes by name; `default` applies to a class that is not here.
+    pub classes: BTreeMap<String, ClassPolicy>,
+    /// Makers whose factory certificates may enrol.
+    pub factories: Vec<FactoryConfig>,
+    /// Written into each certificate as its CRL distribution point.
+    pub crl_url: Option<String>,
+}
+
+/// A maker whose factory certificates may enrol.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FactoryConfig {
+    /// PEM file of the maker's authority.
+    pub certificate: PathBuf,
+    /// Class its devices get.
+    pub class: String,
+}
+
+/// Why a command could not be carried out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CaError {
+    /// A file.
+    #[error("cannot read or write `{path}`")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file that holds something else.
+    #[error("`{path}` is not {what}")]
+    Content {
+        /// Which.
+        path: String,
+        /// What it should be.
+        what: &'static str,
+    },
+    /// The folder holds an authority already.
+    #[error("`{0}` holds an authority already")]
+    Exists(String),
+    /// Fewer root keys than signatures asked for.
+    #[error("{threshold} of {keys} root keys cannot sign")]
+    Threshold {
+        /// Keys there are.
+        keys: usize,
+        /// Signatures asked for.
+        threshold: usize,
+    },
+    /// A forked line: the operator must say which key to believe.
+    #[error("the line of `{device}` is forked: say which key to believe, {known} or {other}")]
+    WhichKey {
+        /// Whose.
+        device: DeviceId,
+        /// The key the ledger has.
+        known: Digest,
+        /// The key of the second party.
+        other: Digest,
+    },
+    /// Signing.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// A key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The trust chain.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// An opened authority.
+#[derive(Debug)]
+pub struct Ca {
+    /// Its counter.
+    pub desk: Desk,
+    /// NewWithOld certificates, newest first: sent after the server's own, for devices that only know
+    /// an older generation.
+    cross: Vec<Vec<u8>>,
+    /// Authorities of every generation: device certificates of all of them are read.
+    generations: Vec<Vec<u8>>,
+}
+
+/// Opens the authority in `folder`.
+///
+/// # Errors
+/// [`CaError`].
+pub fn open(folder: &Path, config: &Config, risk: Box<dyn RiskSource>) -> Result<Ca, CaError> {
+    let files = Files::open(folder)?;
+    let generations = files.generations()?;
+    let number = generations.len();
+    let newest = generations.last().cloned().ok_or_else(|| content(folder, "an authority: run `vedette ca init`"))?;
+    let authority =
+        Authority::new(newest, files.key_pair(&format!("authority-{number}.key"))?, config.crl_url.clone())?;
+    let roots = files.roots()?;
+    let version = roots.len();
+    let office = Office {
+        authority,
+        receipts: files.signing_key("receipt.key")?,
+        classes: config.classes.clone(),
+        trust_version: u32::try_from(version).unwrap_or(u32::MAX),
+        bundle_version: 0,
+    };
+    let (above, mut cross, backward) =
+        (files.certificates("above.pem")?, files.certificates("cross.pem")?, files.certificates("backward.pem")?);
+    cross.reverse();
+    let cacerts = generations.iter().rev().chain(&above).chain(&cross).chain(&backward).cloned().collect();
+    let issuers = generations.iter().filter_map(|der| crate::facts::parse_certificate(der).ok()).map(|f| f.subject);
+    let desk = Desk {
+        ledger: Ledger::open(&folder.join("ledger.redb"))?,
+        office,
+        time: files.signing_key("time.key")?,
+        issuers: issuers.collect(),
+        cacerts,
+        roots,
+        factories: factories(&config.factories)?,
+        risk,
+        hint: None,
+    };
+    Ok(Ca { desk, cross, generations })
+}
+
+/// Serves EST and the device routes on `listener` until the future is dropped. `names`: what devices
+/// call the server, DNS names or addresses.
+///
+/// # Errors
+/// [`CaError`].
+pub async fn serve(ca: Ca, listener: tokio::net::TcpListener, names: &[String], limits: Limits) -> Result<(), CaError> {
+    let key = KeyPair::generate().map_err(|e| AuthorityError::Sign { reason: e.to_string() })?;
+    // Made anew at each start and as long as a public one: nothing to renew by hand, nothing to steal.
+    let validity = ca.desk.office.authority.validity(SERVER_LIFE, wall_clock());
+    let leaf = ca.desk.office.authority.issue_server(names, &key, validity)?;
+    let chain: Vec<_> = std::iter::once(leaf).chain(ca.cross.iter().cloned()).collect();
+    let factories = ca.desk.factories.iter().map(|f| f.certificate.clone());
+    let anchors: Vec<_> = ca.generations.iter().cloned().chain(factories).collect();
+    let tls = server_config(&chain, &key, &anchors)?;
+    let address = listener.local_addr().map(|a| a.to_string()).unwrap_or_default();
+    let served = serve_tls(Arc::new(ca.desk), listener, tls, limits).await;
+    served.map_err(|source| CaError::File { path: address, source })
+}
+
+/// Life of the server's own certificate.
+pub const SERVER_LIFE: Span = Span::days(397);
+
+/// Makes a one-time token for a new device, or for any new one.
+///
+/// # Errors
+/// [`CaError`].
+pub fn token(folder: &Path, device: Option<DeviceId>, class: &str, life: Span) -> Result<TokenText, CaError> {
+    let until = wall_clock() + life;
+    let token = Token { device, class: class.to_owned(), until, voucher: false, spent_by: None };
+    Ok(ledger(folder)?.token(&token)?)
+}
+
+/// Makes a one-time voucher: it brings a device back that is revoked, forked, lost its key, or was
+/// away too long.
+///
+/// # Errors
+/// [`CaError`]; a device that is not there needs a token.
+pub fn voucher(folder: &Path, device: DeviceId, life: Span) -> Result<TokenText, CaError> {
+    let ledger = ledger(folder)?;
+    let line = ledger.line(&device)?.ok_or_else(|| LedgerError::UnknownDevice(device.clone()))?;
+    let until = wall_clock() + life;
+    Ok(ledger.token(&Token { device: Some(device), class: line.class, until, voucher: true, spent_by: None })?)
+}
+
+/// One row of the fleet, for `list` and `/v1/fleet`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FleetRow {
+    /// The device.
+    pub device: String,
+    /// Its class; empty while it waits.
+    pub class: String,
+    /// `good`, `expired`, `forked`, `revoked` or `waiting`.
+    pub state: &'static str,
+    /// Certificates so far.
+    pub certificates: u64,
+    /// Last valid moment of the newest; for one that waits, since when.
+    pub until_ms: Millis,
+    /// Returns after expiry within a year.
+    pub returns: usize,
+    /// Id of its newest key.
+    pub key: String,
+}
+
+/// Every device, and those that wait for a first certificate.
+///
+/// # Errors
+/// [`CaError`].
+pub fn list(folder: &Path) -> Result<Vec<FleetRow>, CaError> {
+    Ok(fleet(&ledger(folder)?, wall_clock())?)
+}
+
+/// The rows of [`list`] from an open ledger.
+///
+/// # Errors
+/// [`LedgerError`].
+pub fn fleet(ledger: &Ledger, now: Millis) -> Result<Vec<FleetRow>, LedgerError> {
+    let mut rows: Vec<_> = ledger.lines()?.iter().map(|line| row(line, now)).collect();
+    rows.extend(ledger.waiting()?.into_iter().map(|(device, since)| FleetRow {
+        device,
+        class: String::new(),
+        state: "waiting",
+        certificates: 0,
+        until_ms: since,
+        returns: 0,
+        key: String::new(),
+    }));
+    Ok(rows)
+}
+
+fn row(line: &Line, now: Millis) -> FleetRow {
+    let state = match &line.standing {
+        Standing::Revoked { .. } => "revoked",
+        Standing::Forked { .. } => "forked",
+        Standing::Good if now > line.not_after => "expired",
+        Standing::Good => "good",
+    };
+    FleetRow {
+        device: line.device.to_string(),
+        class: line.class.clone(),
+        state,
+        certificates: line.head.n,
+        until_ms: line.not_after,
+        returns: line.recoveries_since(now),
+        key: line.key.to_string(),
+    }
+}
+
+/// Revokes a device; takes effect with the next request anyone makes.
+///
+/// # Errors
+/// [`CaError`].
+pub fn revoke(folder: &Path, device: &DeviceId, reason: &str) -> Result<(), CaError> {
+    Ok(ledger(folder)?.revoke(device, reason, wall_clock())?)
+}
+
+/// Lets a device pass once: a first enrolment that waits, a return that came too late or too often,
+/// or, in a fork, the party that holds `key`.
+///
+/// # Errors
+/// [`CaError::WhichKey`] when the line is forked and no key was named.
+pub fn approve(folder: &Path, device: &DeviceId, key: Option<Digest>) -> Result<(), CaError> {
+    let ledger = ledger(folder)?;
+    let Some(line) = ledger.line(device)? else { return Ok(ledger.approve_enrolment(device)?) };
+    let key = match (key, &line.standing) {
+        (Some(key), _) => key,
+        (None, Standing::Forked { other, .. }) => {
+            return Err(CaError::WhichKey { device: device.clone(), known: line.key, other: *other });
+        }
+        (None, _) => line.key,
+    };
+    Ok(ledger.approve(device, key)?)
+}
+
+fn ledger(folder: &Path) -> Result<Ledger, CaError> {
+    if !folder.join("ledger.redb").exists() {
+        return Err(content(folder, "an authority: run `vedette ca init`"));
+    }
+    Ok(Ledger::open(&folder.join("ledger.redb"))?)
+}
+
+fn factories(configured: &[FactoryConfig]) -> Result<Vec<Factory>, CaError> {
+    let mut all = Vec::new();
+    for one in configured {
+        let path = one.certificate.display().to_string();
+        let bytes = std::fs::read(&one.certificate).map_err(|source| CaError::File { path: path.clone(), source })?;
+        let certificates =
+            pem::certificates(&bytes).map_err(|_| CaError::Content { path, what: "certificates in PEM" })?;
+        all.extend(certificates.into_iter().map(|certificate| Factory { certificate, class: one.class.clone() }));
+    }
+    Ok(all)
+}
+
+fn content(path: &Path, what: &'static str) -> CaError {
+    CaError::Content { path: path.display().to_string(), what }
+}
+
+/// The folder's files, read and written with errors that name them.
+struct Files {
+    disk: Disk,
+    folder: PathBuf,
+}
+
+impl Files {
+    fn open(folder: &Path) -> Result<Self, CaError> {
+        let disk = Disk::open(folder).map_err(|source| CaError::File { path: folder.display().to_string(), source })?;
+        Ok(Self { disk, folder: folder.to_owned() })
+    }
+
+    fn file<T>(&self, name: &str, result: io::Result<T>) -> Result<T, CaError> {
+        result.map_err(|source| CaError::File { path: self.folder.join(name).display().to_string(), source })
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, CaError> {
+        self.file(name, self.disk.read(name))
+    }
+
+    fn write(&mut self, name: &str, bytes: &[u8], mode: Mode) -> Result<(), CaError> {
+        let beside = format!("{name}.new");
+        let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let written = self
+            .disk
+            .make_folder(folder)
+            .and_then(|()| self.disk.write(&beside, bytes, mode))
+            .and_then(|()| self.disk.sync(&beside))
+            .and_then(|()| self.disk.rename(&beside, name))
+            .and_then(|()| self.disk.sync_folder(folder));
+        self.file(name, written)
+    }
+
+    fn certificates(&self, name: &str) -> Result<Vec<Vec<u8>>, CaError> {
+        let Some(bytes) = self.read(name)? else { return Ok(Vec::new()) };
+        pem::certificates(&bytes).map_err(|_| content(&self.folder.join(name), "certificates in PEM"))
+    }
+
+    fn key_pair(&self, name: &str) -> Result<KeyPair, CaError> {
+        let bytes = zeroize::Zeroizing::new(self.read(name)?.unwrap_or_default());
+        let key = std::str::from_utf8(&bytes).ok().and_then(|text| KeyPair::from_pem(text).ok());
+        key.ok_or_else(|| content(&self.folder.join(name), "a private key in PEM"))
+    }
+
+    fn signing_key(&self, name: &str) -> Result<SigningKey, CaError> {
+        let bytes = zeroize::Zeroizing::new(self.read(name)?.unwrap_or_default());
+        SigningKey::from_pkcs8(&bytes).map_err(|_| content(&self.folder.join(name), "an Ed25519 key"))
+    }
+
+    /// Authority certificates, oldest first.
+    fn generations(&self) -> Result<Vec<Vec<u8>>, CaError> {
+        let mut all = Vec::new();
+        for number in 1..=crate::trust::ENTRIES_MAX {
+            match self.certificates(&format!("authority-{number}.pem"))?.into_iter().next() {
+                Some(certificate) => all.push(certificate),
+                None => break,
+            }
+        }
+        Ok(all)
+    }
+
+    /// Root documents, the first is number 1; the whole chain is walked, so a damaged one is found here.
+    fn roots(&self) -> Result<Vec<Vec<u8>>, CaError> {
+        let mut all: Vec<Vec<u8>> = Vec::new();
+        while let Some(bytes) = self.read(&format!("root/{}.json", all.len() + 1))? {
+            all.push(bytes);
+        }
+        let first = all.first().ok_or_else(|| content(&self.folder.join("root/1.json"), "a root document"))?;
+        let mut trust = Trust::start(first)?;
+        for bytes in all.iter().skip(1) {
+            trust = trust.step(bytes)?;
+        }
+        Ok(all)
+    }
+}
+
+/// Roles whose keys the server itself holds.
+const ONLINE: [(Role, &str); 4] = [
+    (Role::Receipt, "receipt.key"),
+    (Role::Time, "time.key"),
+    (Role::Status, "status.key"),
+    (Role::Bundle, "bundle.key"),
+];

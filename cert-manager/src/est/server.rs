@@ -1,0 +1,183 @@
+//! The authority's server: TLS and HTTP around [`Desk`], and one writer that gathers renewals.
+//!
+//! Connections beyond [`Limits::connections`] wait in the listener's queue; jobs beyond
+//! [`Limits::queue`] are told to come back. What is admitted is answered.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_rustls::TlsAcceptor;
+
+use super::wire::BODY_BYTES_MAX;
+use crate::desk::{Desk, Plan, peer::identify};
+use crate::http::{Method, Request, Response};
+use crate::ledger::{Answer, Job, LedgerError};
+use crate::time::Millis;
+
+/// Bounds of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections served at once.
+    pub connections: usize,
+    /// Jobs that wait for the ledger.
+    pub queue: usize,
+    /// Jobs in one transaction.
+    pub batch: usize,
+    /// For a handshake, and for a whole connection to say something.
+    pub patience: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: 256, queue: 1_024, batch: 128, patience: Duration::from_secs(15) }
+    }
+}
+
+type Asked = (Job, oneshot::Sender<Result<Answer, LedgerError>>);
+
+/// Serves until the future is dropped.
+///
+/// # Errors
+/// Any error of the listener; errors of connections end that connection only.
+pub async fn serve(desk: Arc<Desk>, listener: TcpListener, tls: ServerConfig, limits: Limits) -> std::io::Result<()> {
+    let (queue, jobs) = mpsc::channel(limits.queue.max(1));
+    let writer = desk.clone();
+    // A thread, not a task: the transaction blocks on fsync. It ends when the last sender is gone.
+    std::thread::Builder::new().name("ledger".into()).spawn(move || write(&writer, jobs, limits.batch))?;
+    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let places = Arc::new(Semaphore::new(limits.connections.max(1)));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            // Out of descriptors, or the client gave up: give others a moment to end.
+            Err(_) => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            }
+        };
+        let (desk, queue, acceptor) = (desk.clone(), queue.clone(), acceptor.clone());
+        tokio::spawn(async move {
+            connection(desk, queue, acceptor, stream, limits.patience).await;
+            drop(place);
+        });
+    }
+}
+
+async fn connection(
+    desk: Arc<Desk>,
+    queue: mpsc::Sender<Asked>,
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    patience: Duration,
+) {
+    let _ = stream.set_nodelay(true); // only slower without
+    let Ok(Ok(tls)) = tokio::time::timeout(patience, acceptor.accept(stream)).await else { return };
+    let certificate = tls.get_ref().1.peer_certificates().and_then(|c| c.first()).map(|c| Arc::new(c.to_vec()));
+    let service = service_fn(move |request| {
+        let (desk, queue, certificate) = (desk.clone(), queue.clone(), certificate.clone());
+        async move { Ok::<_, Infallible>(outgoing(answer(&desk, &queue, certificate.as_deref(), request).await)) }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(64 * 1024);
+    // An error here is the client's: it went away, or spoke nonsense and was told so.
+    let _ = http.serve_connection(TokioIo::new(tls), service).await;
+}
+
+async fn answer(
+    desk: &Desk,
+    queue: &mpsc::Sender<Asked>,
+    certificate: Option<&Vec<u8>>,
+    request: hyper::Request<Incoming>,
+) -> Response {
+    let request = match incoming(request).await {
+        Ok(request) => request,
+        Err(refused) => return refused,
+    };
+    let now = wall_clock();
+    // A ledger that cannot say counts as revoked: nothing opens on its failure.
+    let revoked = |serial: &str| desk.ledger.is_revoked(serial).unwrap_or(true);
+    let der = certificate.map(Vec::as_slice);
+    let peer = identify(der, &desk.issuers, &desk.factories, revoked, now);
+    let job = match desk.plan(&peer, &request, now) {
+        Plan::Done(response) => return response,
+        Plan::Job(job) => job,
+    };
+    let (reply, answer) = oneshot::channel();
+    if queue.try_send((job, reply)).is_err() {
+        return Response::text(503, "too many at once").with("retry-after", "30");
+    }
+    match answer.await {
+        Ok(answer) => desk.finish(answer),
+        Err(_) => Response::text(503, "the ledger has stopped").with("retry-after", "60"),
+    }
+}
+
+/// Gathers jobs and carries them out, one transaction and one fsync for all that wait.
+fn write(desk: &Desk, mut jobs: mpsc::Receiver<Asked>, batch: usize) {
+    while let Some(first) = jobs.blocking_recv() {
+        let mut asked = vec![first];
+        while asked.len() < batch.max(1) {
+            let Ok(next) = jobs.try_recv() else { break };
+            asked.push(next);
+        }
+        let (jobs, replies): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+        match desk.ledger.apply(&jobs, &desk.office, wall_clock()) {
+            Ok(answers) => replies.into_iter().zip(answers).for_each(|(reply, answer)| {
+                let _ = reply.send(Ok(answer)); // the client may have gone; it asks again
+            }),
+            Err(error) => {
+                let why = error.to_string();
+                replies.into_iter().for_each(|reply| {
+                    let _ = reply.send(Err(LedgerError::Batch(why.clone())));
+                });
+            }
+        }
+    }
+}
+
+async fn incoming(request: hyper::Request<Incoming>) -> Result<Request, Response> {
+    let (head, body) = request.into_parts();
+    let method = match head.method {
+        hyper::Method::GET => Method::Get,
+        hyper::Method::POST => Method::Post,
+        _ => return Err(Response::text(405, "GET or POST")),
+    };
+    let text = |(name, value): (&hyper::header::HeaderName, &hyper::header::HeaderValue)| {
+        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+    };
+    let headers = head.headers.iter().filter_map(text).collect();
+    let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
+    let body = body.map_err(|_| Response::text(413, "the body is too large"))?.to_bytes().to_vec();
+    Ok(Request { method, path: head.uri.path().to_owned(), headers, body })
+}
+
+fn outgoing(response: Response) -> hyper::Response<Full<Bytes>> {
+    let mut out = hyper::Response::new(Full::new(Bytes::from(response.body)));
+    *out.status_mut() =
+        hyper::StatusCode::from_u16(response.status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in response.headers {
+        let name = hyper::header::HeaderName::try_from(name);
+        let value = hyper::header::HeaderValue::try_from(value);
+        if let (Ok(name), Ok(value)) = (name, value) {
+            out.headers_mut().append(name, value);
+        }
+    }
+    out
+}
+
+/// The server's clock, read at the rim. A clock before 1970 is 1970.
+#[expect(clippy::disallowed_methods, reason = "the rim: everything below takes `now`")]
+pub fn wall_clock() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

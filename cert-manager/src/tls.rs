@@ -1,0 +1,88 @@
+//! TLS on both ends: rustls with ring, 1.3 first, 1.2 allowed.
+
+use std::sync::Arc;
+
+use rcgen::KeyPair;
+use rustls::client::Resumption;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+use crate::agent::channel::Identity;
+
+pub mod floor; // the device's check of the server: no clock, only a floor
+pub mod returning; // the server's check of devices: also of those whose certificate has expired
+
+/// Certificates or keys TLS cannot use.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// rustls refused them.
+    #[error("TLS cannot use the certificate or key")]
+    Rustls(#[from] rustls::Error),
+    /// No verifier can be built from the anchors.
+    #[error("TLS cannot use the anchors: {0}")]
+    Anchors(String),
+}
+
+/// The one cryptography provider of this crate.
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// A store of trust anchors. Any certificate can be one, an intermediate too.
+///
+/// # Errors
+/// [`TlsError::Anchors`] when one of them cannot be read.
+pub fn anchors(certificates: &[Vec<u8>]) -> Result<Arc<RootCertStore>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for der in certificates {
+        roots.add(CertificateDer::from(der.as_slice())).map_err(|e| TlsError::Anchors(e.to_string()))?;
+    }
+    Ok(Arc::new(roots))
+}
+
+/// The authority's side: asks for a client certificate, requires none, accepts expired ones.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn server_config(chain: &[Vec<u8>], key: &KeyPair, devices: &[Vec<u8>]) -> Result<ServerConfig, TlsError> {
+    let verifier = returning::ReturningVerifier::new(anchors(devices)?, provider())?;
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(Arc::new(verifier))
+        .with_single_cert(certificates(chain), private_key(key))?;
+    // A device comes back once a month: tickets would be bytes for nothing.
+    config.send_tls13_tickets = 0;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// The device's side.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn client_config(
+    verifier: Arc<dyn ServerCertVerifier>,
+    identity: Option<&Identity>,
+) -> Result<ClientConfig, TlsError> {
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .dangerous() // the verifier is `floor::FloorVerifier`, which checks everything but a clock
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match identity {
+        Some(identity) => builder.with_client_auth_cert(certificates(&identity.chain), private_key(&identity.key))?,
+        None => builder.with_no_client_auth(),
+    };
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+fn certificates(chain: &[Vec<u8>]) -> Vec<CertificateDer<'static>> {
+    chain.iter().map(|der| CertificateDer::from(der.clone())).collect()
+}
+
+fn private_key(key: &KeyPair) -> PrivateKeyDer<'static> {
+    PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()))
+}

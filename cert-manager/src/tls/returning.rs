@@ -1,0 +1,99 @@
+//! The server's check of a client certificate: an expired one proves who comes back, nothing more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
+
+use super::TlsError;
+use crate::facts::parse_certificate;
+
+/// Wraps [`WebPkiClientVerifier`]: what it refuses as expired is verified again at one second before
+/// the earliest `notAfter` of the chain. Everything else it refuses stays refused. Whether the device
+/// may do anything is decided per route, from the certificate's own dates (see [`crate::desk`]).
+#[derive(Debug)]
+pub struct ReturningVerifier {
+    inner: Arc<dyn ClientCertVerifier>,
+}
+
+impl ReturningVerifier {
+    /// Accepts certificates under `roots`, and clients that show none.
+    ///
+    /// # Errors
+    /// [`TlsError::Anchors`] when there is no anchor.
+    pub fn new(roots: Arc<RootCertStore>, provider: Arc<CryptoProvider>) -> Result<Self, TlsError> {
+        let inner = WebPkiClientVerifier::builder_with_provider(roots, provider)
+            .allow_unauthenticated()
+            // Devices have one certificate: a hint of names would only cost bytes.
+            .clear_root_hint_subjects()
+            .build()
+            .map_err(|e| TlsError::Anchors(e.to_string()))?;
+        Ok(Self { inner })
+    }
+}
+
+impl ClientCertVerifier for ReturningVerifier {
+    fn offer_client_auth(&self) -> bool {
+        self.inner.offer_client_auth()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.inner.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.inner.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let refused = match self.inner.verify_client_cert(end_entity, intermediates, now) {
+            Err(error) => error,
+            verified => return verified,
+        };
+        let expired = CertificateError::Expired;
+        let is_expired = matches!(
+            &refused,
+            Error::InvalidCertificate(e) if *e == expired || matches!(e, CertificateError::ExpiredContext { .. })
+        );
+        if !is_expired {
+            return Err(refused);
+        }
+        let chain = std::iter::once(end_entity).chain(intermediates);
+        let ends = chain.filter_map(|der| parse_certificate(der).ok()).map(|f| f.validity.until.unix_seconds());
+        let Some(earliest) = ends.min() else { return Err(refused) };
+        let then = UnixTime::since_unix_epoch(Duration::from_secs(earliest.saturating_sub(1)));
+        self.inner.verify_client_cert(end_entity, intermediates, then)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
