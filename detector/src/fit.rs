@@ -233,7 +233,7 @@ fn fuse<'r>(sessions: impl Iterator<Item = &'r Rows>, without: Option<u64>) -> O
         .filter(|(_, label)| *label != Label::Ignore)
         .map(|(row, label)| (row.to_vec(), *label == Label::Serves))
         .collect();
-    Logistic::fit(&rows, RIDGE)
+    Logistic::fit(&rows, RIDGE, features::SIGNS)
 }
 
 /// The forest over honest rows; sampled by the forest itself.

@@ -17,8 +17,25 @@ pub(crate) struct Logistic {
 impl Logistic {
     /// Fits on rows of equal length. `None` when one class is missing or the solver fails.
     ///
-    /// `ridge`: L2 penalty on the standardised weights.
-    pub(crate) fn fit(rows: &[(Vec<f64>, bool)], ridge: f64) -> Option<Self> {
+    /// `ridge`: L2 penalty on the standardised weights. `signs`, one a feature: a feature that would speak against its
+    /// sign is left out and the rest fitted again, so that no weight rests on a quirk of the training rows.
+    pub(crate) fn fit(rows: &[(Vec<f64>, bool)], ridge: f64, signs: &[i8]) -> Option<Self> {
+        let mut active: Vec<bool> = signs.iter().map(|sign| *sign != 0).collect();
+        loop {
+            let fitted = Self::fit_active(rows, ridge, &active)?;
+            let mut dropped = false;
+            for ((weight, sign), active) in fitted.weights.iter().zip(signs).zip(&mut active) {
+                if *active && weight * f64::from(*sign) < 0.0 {
+                    (*active, dropped) = (false, true);
+                }
+            }
+            if !dropped {
+                return Some(fitted);
+            }
+        }
+    }
+
+    fn fit_active(rows: &[(Vec<f64>, bool)], ridge: f64, active: &[bool]) -> Option<Self> {
         let width = rows.first()?.0.len();
         let n = rows.len() as f64;
         let column = |at: usize| rows.iter().map(move |(row, _)| row.get(at).copied().unwrap_or(0.0));
@@ -27,7 +44,8 @@ impl Logistic {
             .iter()
             .enumerate()
             .map(|(at, mean)| (column(at).map(|x| (x - mean) * (x - mean)).sum::<f64>() / n).sqrt())
-            .map(|deviation| if deviation > 1e-9 { deviation } else { f64::INFINITY })
+            .zip(active)
+            .map(|(deviation, active)| if *active && deviation > 1e-9 { deviation } else { f64::INFINITY })
             .collect();
         let standard = Array2::from_shape_fn((rows.len(), width), |(row, at)| {
             let x = rows.get(row).and_then(|(r, _)| r.get(at)).copied().unwrap_or(0.0);

@@ -38,6 +38,8 @@ pub(crate) struct Traced {
     pub(crate) count: u32,
     /// Weakest strength among its places: a value also seen in plain data is cleared.
     pub(crate) weakest: f64,
+    /// How far the user stands behind the best of its sources, 0..1.
+    pub(crate) named: f64,
 }
 
 impl Traced {
@@ -69,6 +71,12 @@ pub(crate) fn trace(state: &SessionState, call: &Call) -> Vec<Traced> {
                 .filter_map(|place| state.sentence(*place))
                 .map(|(_, kept)| f64::from(kept.strength));
             let weakest = strengths.fold(f64::INFINITY, f64::min);
+            let sources = postings
+                .iter()
+                .flat_map(|p| &p.places)
+                .filter_map(|place| state.sentence(*place))
+                .map(|(seen, _)| f64::from(seen.named));
+            let named = sources.fold(0.0, f64::max);
             let count = postings.map_or(0, |p| p.count);
             out.push(Traced {
                 token: *token,
@@ -79,6 +87,7 @@ pub(crate) fn trace(state: &SessionState, call: &Call) -> Vec<Traced> {
                 prior: state.prior.contains_key(&token.fp.0),
                 count,
                 weakest: if weakest.is_finite() { weakest } else { 0.0 },
+                named,
             });
         }
     }

@@ -41,7 +41,7 @@ pub(crate) fn splice(host: &TrainingSession, donor: &TrainingSession, rng: &mut 
         None => vec![reword(order(chosen), rng)],
     };
     let resisted = rng.random_bool(0.35);
-    let silent = !resisted && rng.random_bool(0.1);
+    let silent = !resisted && rng.random_bool(0.05);
     let mut calls = Vec::new();
     for (n, call) in host.calls.iter().enumerate() {
         let mut call = call.clone();
@@ -83,14 +83,14 @@ const LEAF_TOKENS: usize = 16;
 fn reword(mut sentence: Sentence, rng: &mut impl RngCore) -> Sentence {
     let drop = *[0.0, 0.15, 0.3, 0.5].choose(rng).unwrap_or(&0.0);
     sentence.tokens.retain(|t| t.kind > TokenKind::Name || !rng.random_bool(drop));
-    let form = rng.random_range(0..10u32);
+    let form = rng.random_range(0..14u32);
     let (add, remove) = match form {
-        0..=3 => (Cues::default(), Cues::default()),
-        4 => (Cues::ADDRESSES.with(Cues::MODAL), Cues::default()),
-        5 => (Cues::MODAL.with(Cues::STEPS), Cues::IMPERATIVE),
-        6 => (Cues::FIELD, Cues::IMPERATIVE.with(Cues::PROSE)),
-        7 => (Cues::MARKUP, Cues::default()),
-        8 => (Cues::AUTHOR.with(Cues::PROSE), Cues::IMPERATIVE),
+        0..=7 => (Cues::default(), Cues::default()),
+        8 => (Cues::ADDRESSES.with(Cues::MODAL), Cues::default()),
+        9 => (Cues::MODAL.with(Cues::STEPS), Cues::IMPERATIVE),
+        10 => (Cues::FIELD, Cues::IMPERATIVE.with(Cues::PROSE)),
+        11 => (Cues::MARKUP, Cues::default()),
+        12 => (Cues::AUTHOR.with(Cues::PROSE), Cues::IMPERATIVE),
         _ => {
             (Cues::FIELD, Cues::IMPERATIVE.with(Cues::MODAL).with(Cues::ADDRESSES).with(Cues::PROSE).with(Cues::STEPS))
         }
@@ -112,7 +112,10 @@ fn plant(call: &mut Call, planted: &[Sentence], rng: &mut impl RngCore) {
     }
 }
 
+/// Whether the planted text spells out what the call does: a named thing of its arguments, or most of their words.
 fn names_any(call: &Call, planted: &[Sentence]) -> bool {
     let in_planted = |fp| planted.iter().any(|s| s.tokens.iter().any(|t| t.fp == fp));
-    call.args.iter().flat_map(|leaf| &leaf.tokens).any(|t| t.kind != TokenKind::Function && in_planted(t.fp))
+    let content = call.args.iter().flat_map(|leaf| &leaf.tokens).filter(|t| t.kind != TokenKind::Function);
+    let (found, all) = content.clone().fold((0, 0), |(found, all), t| (found + u32::from(in_planted(t.fp)), all + 1));
+    content.clone().any(|t| t.kind.is_handle() && in_planted(t.fp)) || (found > 0 && 2 * found >= all)
 }

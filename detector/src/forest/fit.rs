@@ -161,7 +161,7 @@ mod tests {
     fn what_lies_apart_is_isolated_and_the_feature_is_named() {
         let forest = ForestParams::default().grow(rows().view()).unwrap();
         let (near, far) = (array![0.5, 0.5, 0.5], array![0.5, 9.0, 0.5]);
-        let score = |row: &ndarray::Array1<f64>| forest.score(row.as_slice().unwrap());
+        let score = |row: &Array1<f64>| forest.score(row.as_slice().unwrap());
         assert!(score(&far) > score(&near) + 0.05, "{} {}", score(&far), score(&near));
         let parts = forest.attribution(far.view());
         assert!(parts[1] > parts[0] && parts[1] > parts[2] && parts[1] > 0.0, "{parts:?}");

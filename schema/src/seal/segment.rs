@@ -366,10 +366,12 @@ fn key_length(line: &str) -> Option<usize> {
     (named && after.chars().next().is_none_or(char::is_whitespace)).then_some(end + 1)
 }
 
-/// Removes characters that hide or imitate text; says where (byte offsets in the cleaned text).
+/// Removes characters that hide or imitate text; says where (byte offsets in the cleaned text). Line feeds that a
+/// serialiser wrote as `\\n` are line feeds again.
 fn clean(text: &str) -> (std::borrow::Cow<'_, str>, Vec<usize>) {
+    let text: std::borrow::Cow<'_, str> = if text.contains("\\n") { unfold(text).into() } else { text.into() };
     if text.is_ascii() {
-        return (text.into(), Vec::new());
+        return (text, Vec::new());
     }
     let (mut out, mut hidden) = (String::with_capacity(text.len()), Vec::new());
     let mut latin_before = false;
@@ -395,6 +397,26 @@ fn clean(text: &str) -> (std::borrow::Cow<'_, str>, Vec<usize>) {
         latin_before = out.ends_with(|c: char| c.is_ascii_alphabetic());
     }
     (out.into(), hidden)
+}
+
+/// Undoes the escapes of a double-quoted YAML or JSON string inside a text: `\\n`, `\\"`, and a line folded by `\\`.
+fn unfold(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(rest.get(..at).unwrap_or_default());
+        let tail = rest.get(at + 1..).unwrap_or_default();
+        let (write, skip) = match tail.bytes().next() {
+            Some(b'n') => ("\n", 1),
+            Some(b'"') => ("\"", 1),
+            Some(b'\n') => (" ", 1 + tail.len() - 1 - tail.get(1..).unwrap_or_default().trim_start_matches([' ', '\\']).len()),
+            _ => ("\\", 0),
+        };
+        out.push_str(write);
+        rest = tail.get(skip..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Cyrillic and Greek letters that read as Latin ones, inside a Latin word.
@@ -452,6 +474,13 @@ mod tests {
         let fps = |t: &Text| t.sentences[0].tokens.iter().map(|t| t.fp).collect::<Vec<_>>();
         assert_eq!(fps(&plain), fps(&hidden));
         assert!(hidden.sentences[0].cues.has(Cues::HIDDEN));
+    }
+
+    #[test]
+    fn escaped_line_feeds_break_and_folded_ones_do_not() {
+        let text = "body: \"Hi,\\n\\nPlease pay it\\\n    \\ today.\\nBye\"";
+        let (clean, _) = clean(text);
+        assert_eq!(slices(&clean), ["body: \"Hi,", "Please pay it today.", "Bye\""]);
     }
 
     #[test]
