@@ -18,7 +18,7 @@ pub const NAP_MAX: Span = Span::hours(24);
 /// How often a refused device asks whether an operator has acted.
 pub const REFUSED_RETRY: Span = Span::hours(24);
 /// Longest wait between two attempts while the authority fails.
-pub const BACKOFF_MAX: Span = Span::hours(4);
+pub const BACKOFF_MAX: Span = Span::hours(6);
 /// Longest wait between two knocks (a bare TCP connect: no TLS, no key, no request) while the
 /// authority is out of reach. A knock that is answered lets the next attempt go at once, so a device
 /// is back within this time though its attempts are hours apart.
@@ -56,6 +56,8 @@ pub struct Facts {
     pub now: Millis,
     /// Whether it rests on a signed time.
     pub sure: bool,
+    /// How long ago the time was asked for in this boot, answered or not.
+    pub asked: Option<Span>,
     /// The newest usable pair.
     pub held: Option<Held>,
     /// Whether a request is staged.
@@ -233,6 +235,9 @@ fn wanted(facts: &Facts) -> Step {
         Some(held) => {
             let due = due(held, facts.hint, facts.chance);
             match facts.now < due {
+                // A clock that stands still, or years behind, makes everything look far from due. So
+                // each boot asks once, and once a day while nobody answers.
+                true if !facts.sure && facts.asked.is_none_or(|ago| ago >= NAP_MAX) => Step::AskTime,
                 true => Step::Wait { until: due.min(facts.now + NAP_MAX) },
                 // The local clock may be years ahead: a question costs one round trip, a needless
                 // certificate costs a link of the chain.

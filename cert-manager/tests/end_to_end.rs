@@ -2,45 +2,24 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
+mod common;
+
 use std::path::Path;
-use std::time::Duration;
 
 use cert_manager::agent::drive::{Agent, Moment};
 use cert_manager::agent::storage::Disk;
 use cert_manager::agent::store::Store;
 use cert_manager::ca::{self, Config, Init, Rollover};
 use cert_manager::est::client::TlsChannel;
-use cert_manager::est::server::{Limits, wall_clock};
+use cert_manager::est::server::wall_clock;
 use cert_manager::ledger::ClassPolicy;
-use cert_manager::risk::{FixedRisk, Risk};
+use cert_manager::risk::Risk;
 use cert_manager::rotation::{State, Step};
 use cert_manager::time::Span;
 use cert_manager::trust::Trust;
+use common::live::Server;
 
 type Device = Agent<Disk, TlsChannel>;
-
-/// A server on a loopback port of its own; gone when dropped.
-struct Server {
-    runtime: tokio::runtime::Runtime,
-    url: String,
-}
-
-impl Server {
-    fn start(folder: &Path, config: &Config, risk: Risk) -> Self {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-        let url = format!("https://{}", listener.local_addr().unwrap());
-        let opened = ca::open(folder, config, Box::new(FixedRisk(risk))).unwrap();
-        runtime.spawn(async move {
-            ca::serve(opened, listener, &["127.0.0.1".to_owned()], Limits::default()).await.unwrap();
-        });
-        Self { runtime, url }
-    }
-
-    fn stop(self) {
-        self.runtime.shutdown_timeout(Duration::from_secs(5));
-    }
-}
 
 /// Certificates of this class are due as soon as they are issued: what `notBefore` lies in the past
 /// is more than two thirds of their life.

@@ -84,6 +84,10 @@ pub struct Agent<S, C> {
     memory: Memory,
     token: Option<Zeroizing<String>>,
     signed: Option<(Millis, Span)>,
+    /// The floor when the agent woke: with the time since, a lower bound too.
+    woke_at: Floor,
+    /// When the time was asked for last, answered or not.
+    asked: Option<Span>,
 }
 
 /// Name of the file with the one-time token, while it is not used up.
@@ -104,10 +108,11 @@ impl<S: Storage, C: Channel> Agent<S, C> {
         trust: Trust,
         token: Option<Zeroizing<String>>,
     ) -> Result<Self, AgentError> {
-        let memory = store.state()?.and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or_default();
+        let memory: Memory = store.state()?.and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or_default();
+        let woke_at = memory.floor;
         let kept = store.read(ROOT_FILE)?.and_then(|bytes| Trust::start(&bytes).ok());
         let trust = kept.filter(|kept| kept.version() > trust.version()).unwrap_or(trust);
-        Ok(Self { device, store, channel, trust, memory, token, signed: None })
+        Ok(Self { device, store, channel, trust, memory, token, signed: None, woke_at, asked: None })
     }
 
     /// What the next step depends on.
@@ -184,7 +189,11 @@ impl<S: Storage, C: Channel> Agent<S, C> {
             Step::Probe => self.probe(&view),
             Step::Commit => self.commit(&view),
         };
-        if let Err(AgentError::Channel(_) | AgentError::Answer { .. } | AgentError::Unacceptable(_)) = &done {
+        // Asking the time while nothing is due is a courtesy: in vain, it is no trouble.
+        let courtesy = step == Step::AskTime && state(&facts) == State::Healthy;
+        let failed =
+            matches!(done, Err(AgentError::Channel(_) | AgentError::Answer { .. } | AgentError::Unacceptable(_)));
+        if failed && !courtesy {
             let unreachable = matches!(&done, Err(AgentError::Channel(ChannelError::Unreachable(_))));
             self.memory.trouble.failed(facts.now, unreachable);
             self.remember()?;
@@ -207,6 +216,7 @@ impl<S: Storage, C: Channel> Agent<S, C> {
         Facts {
             now: clock.now(),
             sure: clock.sure(),
+            asked: self.asked.map(|then| Span(moment.elapsed.0.saturating_sub(then.0))),
             held,
             staged: view.staged.is_some(),
             credential: self.token.is_some(),
@@ -218,7 +228,8 @@ impl<S: Storage, C: Channel> Agent<S, C> {
 
     fn clock(&self, moment: Moment) -> Clock {
         let signed = self.signed.map(|(at, then)| (at, Span(moment.elapsed.0.saturating_sub(then.0))));
-        Clock { floor: self.memory.floor, local: moment.local, signed }
+        let floor = self.memory.floor.raised(self.woke_at.at() + moment.elapsed);
+        Clock { floor, local: moment.local, signed }
     }
 
     fn knock(&mut self, now: Millis) -> Result<(), AgentError> {
@@ -231,6 +242,7 @@ impl<S: Storage, C: Channel> Agent<S, C> {
     }
 
     fn ask_time(&mut self, moment: Moment) -> Result<(), AgentError> {
+        self.asked = Some(moment.elapsed);
         let nonce = Nonce(random()?);
         let body = format!("{{\"nonce\":\"{}\"}}", String::from(nonce));
         let identity = self.identity(&self.store.look()?)?;

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -156,10 +156,32 @@ async fn incoming(request: hyper::Request<Incoming>) -> Result<Request, Response
         Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
     };
     let headers = head.headers.iter().filter_map(text).collect();
-    let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
-    let body = body.map_err(|_| Response::text(413, "the body is too large"))?.to_bytes().to_vec();
+    let body = tokio::time::timeout(BODY_PATIENCE, read_body(body)).await;
+    let body = body.unwrap_or_else(|_| Err(Response::text(408, "the body did not come")))?;
     Ok(Request { method, path: head.uri.path().to_owned(), headers, body })
 }
+
+/// Reads a body up to its limit. What is too large is still read for a while, and thrown away: a
+/// client that is writing when the connection closes would never see why.
+async fn read_body(mut body: Incoming) -> Result<Vec<u8>, Response> {
+    let (mut kept, mut read) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Response::text(400, "the body broke off"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        read += data.len();
+        if read <= BODY_BYTES_MAX {
+            kept.extend_from_slice(&data);
+        } else if read > DISCARD_BYTES_MAX {
+            break;
+        }
+    }
+    if read > BODY_BYTES_MAX { Err(Response::text(413, "the body is too large")) } else { Ok(kept) }
+}
+
+/// How long a whole body may take.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
+/// How much of a body that is too large is read before the connection is closed.
+const DISCARD_BYTES_MAX: usize = 1024 * 1024;
 
 fn outgoing(response: Response) -> hyper::Response<Full<Bytes>> {
     let mut out = hyper::Response::new(Full::new(Bytes::from(response.body)));

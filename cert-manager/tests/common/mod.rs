@@ -107,6 +107,7 @@ impl Device {
     }
 }
 
+pub mod live;
 pub mod sim;
 
 /// A desk with an empty ledger and the first root document of its trust chain.

@@ -1,0 +1,131 @@
+//! The real `vedette-agent` against a real server: enrol, killed at every sync, and three years ahead.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use cert_manager::ca::{self, Config, Init};
+use cert_manager::risk::Risk;
+use cert_manager::time::Span;
+use common::live::Server;
+
+const AGENT: &str = env!("CARGO_BIN_EXE_vedette-agent");
+
+/// A device's folder with what its owner gives it: the first root document and a token.
+fn provision(ca_folder: &Path) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(ca_folder.join("root/1.json"), folder.path().join("given-root.json")).unwrap();
+    let token = ca::token(ca_folder, None, "default", Span::hours(1)).unwrap();
+    fs::write(folder.path().join("given-token"), token.expose()).unwrap();
+    folder
+}
+
+fn agent(prefix: &[&str], folder: &Path, arguments: &[&str]) -> Command {
+    let mut words: Vec<&str> = prefix.to_vec();
+    words.push(AGENT);
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).args(arguments).arg("--dir").arg(folder.join("device"));
+    command
+}
+
+fn enroll(prefix: &[&str], folder: &Path, url: &str, device: &str) -> Output {
+    let (root, token) = (folder.join("given-root.json"), folder.join("given-token"));
+    let arguments = ["enroll", "--server", url, "--device", device];
+    let mut command = agent(prefix, folder, &arguments);
+    command.arg("--trust").arg(root).arg("--token-file").arg(token).output().unwrap()
+}
+
+fn status(folder: &Path) -> serde_json::Value {
+    let output = agent(&[], folder, &["status"]).output().unwrap();
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"))
+}
+
+fn have(program: &str) -> bool {
+    let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap().status.success();
+    assert!(found || std::env::var_os("CI").is_none(), "missing: {program}");
+    if !found {
+        println!("NOT RUN, missing: {program}");
+    }
+    found
+}
+
+#[test]
+fn enrol_status_and_doctor_agree() {
+    let ca_folder = tempfile::tempdir().unwrap();
+    ca::init(ca_folder.path(), &Init::default()).unwrap();
+    let server = Server::start(ca_folder.path(), &Config::default(), Risk::Green);
+    let folder = provision(ca_folder.path());
+    let output = agent(&[], folder.path(), &["status"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "not enrolled yet");
+    let output = enroll(&[], folder.path(), &server.url, "dev-9");
+    assert!(output.status.success(), "{output:?}");
+    let said = status(folder.path());
+    assert_eq!((said["state"].as_str(), said["certificate"]["number"].as_u64()), (Some("HEALTHY"), Some(1)));
+    let output = agent(&[], folder.path(), &["doctor"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(!folder.path().join("device/token").exists(), "a used token is removed");
+    server.stop();
+    let output = agent(&[], folder.path(), &["doctor"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("does not answer"), "{output:?}");
+}
+
+#[test]
+fn a_real_agent_killed_at_every_sync_rename_link_and_removal_enrols_with_one_retry() {
+    if !have("strace") {
+        return;
+    }
+    let ca_folder = tempfile::tempdir().unwrap();
+    ca::init(ca_folder.path(), &Init::default()).unwrap();
+    let server = Server::start(ca_folder.path(), &Config::default(), Risk::Green);
+    let mut kills = 0;
+    for call in ["fsync", "rename", "symlink", "unlink"] {
+        for at in 1.. {
+            let folder = provision(ca_folder.path());
+            let device = format!("{call}-{at}");
+            let inject = format!("inject={call}:signal=SIGKILL:when={at}");
+            let traced = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", &inject];
+            let first = enroll(&traced, folder.path(), &server.url, &device);
+            if first.status.success() {
+                break;
+            }
+            kills += 1;
+            let second = enroll(&[], folder.path(), &server.url, &device);
+            assert!(second.status.success(), "{device}: {second:?}");
+            assert_eq!(status(folder.path())["certificate"]["number"], 1, "{device}: no second certificate");
+        }
+    }
+    println!("killed {kills} times, back each time with one retry");
+    assert!(kills >= 20, "{kills} kills: is strace's injection at work?");
+    server.stop();
+}
+
+#[test]
+fn three_years_ahead_the_agent_asks_the_time_and_stays_calm() {
+    if !have("faketime") {
+        return;
+    }
+    let ca_folder = tempfile::tempdir().unwrap();
+    ca::init(ca_folder.path(), &Init::default()).unwrap();
+    let server = Server::start(ca_folder.path(), &Config::default(), Risk::Green);
+    let folder = provision(ca_folder.path());
+    assert!(enroll(&[], folder.path(), &server.url, "dev-9").status.success());
+    // The library itself, not its wrapper: what is started here is what is ended here.
+    let find = Command::new("sh").args(["-c", "ls /usr/lib/*/faketime/libfaketime.so.1"]).output().unwrap();
+    let library = String::from_utf8(find.stdout).unwrap();
+    let mut run = agent(&[], folder.path(), &["run"]);
+    run.env("LD_PRELOAD", library.trim()).env("FAKETIME", "+3y").stdout(Stdio::piped());
+    let mut run = run.spawn().unwrap();
+    let lines = BufReader::new(run.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let states: Vec<String> = lines.take(2).collect();
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert_eq!(states, ["Grace", "Healthy"]);
+    assert_eq!(status(folder.path())["certificate"]["number"], 1, "no needless certificate");
+    server.stop();
+}
