@@ -12,6 +12,9 @@ use ingest::produce::send_all;
 use ingest::read_back::Reader;
 use ingest::topics::{self, TopicSpec};
 use kafka::RealKafka;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::{Offset, TopicPartitionList};
 use std::num::NonZeroU8;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -154,6 +157,38 @@ async fn answers_for_a_topic_that_is_not_there_are_a_report_not_a_loop() {
     desk.send(calls(&desk.calls, 1, 3)).await;
     let error = desk.engine().failed().await;
     assert!(matches!(&error, IngestError::Refused { topic, .. } if topic == "no-such-topic"), "{error}");
+}
+
+#[tokio::test]
+async fn records_deleted_before_they_were_answered_are_a_report_not_a_gap() {
+    let desk = Desk::new(1).await;
+    desk.send(calls(&desk.calls, 1, 10)).await;
+    let mut progress = desk.config.progress();
+    let engine = desk.engine();
+    progress.wait_for(|p| p.records == 10).await.unwrap();
+    engine.stop().await;
+
+    desk.send(calls(&desk.calls, 1, 10)).await;
+    let admin: AdminClient<DefaultClientContext> = desk.broker.client().create().unwrap();
+    let mut up_to = TopicPartitionList::new();
+    up_to.add_partition_offset(&desk.calls, 0, Offset::Offset(15)).unwrap();
+    admin.delete_records(&up_to, &AdminOptions::new()).await.unwrap();
+    let error = desk.engine().failed().await;
+    assert!(matches!(error, IngestError::LogStartsLater { log_start: 15, needed: 10, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_broker_that_is_away_does_not_keep_an_engine_from_stopping() {
+    let broker = RealKafka::start();
+    let (calls, verdicts) = (broker.topic("calls", 1, &[]), broker.topic("verdicts", 1, &[]));
+    let config = EngineConfig { inputs: vec![calls.clone()], ..EngineConfig::new(broker.bootstrap()) };
+    let mut progress = config.progress();
+    let engine = Running::start(config, &verdicts);
+    send_all(broker.bootstrap(), support::calls(&calls, 1, 10)).await.unwrap();
+    progress.wait_for(|p| p.records == 10).await.unwrap();
+    drop(broker);
+    let summary = engine.stop().await;
+    assert_eq!(summary.records, 10);
 }
 
 /// An engine in a process of its own, killed with SIGKILL on drop.

@@ -1,13 +1,13 @@
 //! One member of the consumer group: carries out what the [`Core`] decides, on librdkafka.
 
-use super::core::{Action, Core, Input, Persistence};
+use super::core::{Action, Core, Input, Persistence, Start};
 use super::group::{self, Change, Group};
 use super::keeper::{self, ToKeep};
 use super::start::{Known, start};
 use super::writer::{Job, Outcome, Writer};
 use super::{EngineConfig, Membership, Summary};
 use crate::checkpoint::CheckpointStore;
-use crate::client::{REQUEST_MAX, settings};
+use crate::client::settings;
 use crate::read_back::to_record;
 use crate::{IngestError, Operator, Partition};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -30,8 +30,11 @@ pub(super) enum Event {
 }
 
 /// How a member's run ended, errors aside.
+#[derive(Clone, Copy, PartialEq)]
 enum End {
     Stopped,
+    /// Told to stop, but Kafka took too long over the last batch: it is left to be aborted and read again.
+    Abandoned,
     /// Its producer was fenced: everything held is void.
     Fenced,
 }
@@ -58,9 +61,9 @@ where
         let factory = Arc::clone(factory);
         let mut member = Member::start(Arc::clone(config), name.clone(), move |partition| factory(partition))?;
         let end = runtime.block_on(member.serve(stop.clone()));
-        summary.add(&member.close());
+        summary.add(&member.close(!matches!(end, Ok(End::Stopped | End::Fenced))));
         match end? {
-            End::Stopped => return Ok(summary),
+            End::Stopped | End::Abandoned => return Ok(summary),
             End::Fenced => {
                 summary.restarts += 1;
                 fenced_at.retain(|at: &Instant| at.elapsed() < FENCED_WINDOW);
@@ -84,6 +87,8 @@ struct Member<F> {
     events: UnboundedReceiver<Event>,
     /// The consumer has something for us.
     woken: Arc<Notify>,
+    /// Partitions the group gives us, taken over once nothing is on its way; not before the instant.
+    assigning: Option<(TopicPartitionList, Instant)>,
     /// Partitions the group wants back, and those of them that are not released yet.
     revoking: Option<(TopicPartitionList, BTreeSet<Partition>)>,
     reading: Reading,
@@ -139,6 +144,7 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
             threads,
             events,
             woken,
+            assigning: None,
             revoking: None,
             reading: Reading::On,
             partitions: 0,
@@ -149,7 +155,7 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
     }
 
     async fn serve(&mut self, mut stop: watch::Receiver<bool>) -> Result<End, IngestError> {
-        let mut stopping = false;
+        let mut stopping: Option<Instant> = None;
         loop {
             while let Ok(event) = self.events.try_recv() {
                 if let Some(end) = self.event(event)? {
@@ -157,20 +163,25 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
                 }
             }
             let dry = self.read()?;
+            let mut changed = self.gain()?;
             while let Some(change) = self.consumer.context().next_change() {
-                if let Some(end) = self.change(change).await? {
-                    return Ok(end);
-                }
+                self.change(change)?;
+                changed = true;
             }
             self.tell(Input::Tick(self.now()))?;
             if self.stopped {
                 return Ok(End::Stopped);
             }
-            if !dry && self.reading == Reading::On {
-                if !stopping && *stop.borrow_and_update() {
-                    stopping = true;
-                    self.tell(Input::Stop)?;
-                }
+            if stopping.is_some_and(|since| since.elapsed() > DRAIN_MAX) {
+                tracing::warn!("stopped before Kafka took the last batch; its records will be read again");
+                return Ok(End::Abandoned);
+            }
+            if stopping.is_none() && *stop.borrow_and_update() {
+                stopping = Some(Instant::now());
+                self.tell(Input::Stop)?;
+                continue;
+            }
+            if changed || (!dry && self.reading == Reading::On) {
                 continue;
             }
             let patience = self.core.due().map_or(IDLE_MAX, |due| Duration::from_millis(due.since(self.now())));
@@ -181,12 +192,10 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
                 },
                 () = self.woken.notified(), if !matches!(self.reading, Reading::Held(_)) => {}
                 () = tokio::time::sleep(patience) => {}
-                changed = stop.changed(), if !stopping => {
-                    // An error: whoever could stop us is gone.
-                    if changed.is_err() || *stop.borrow() {
-                        stopping = true;
-                        self.tell(Input::Stop)?;
-                    }
+                // An error: whoever could stop us is gone.
+                told = stop.changed(), if stopping.is_none() => if told.is_err() {
+                    stopping = Some(Instant::now());
+                    self.tell(Input::Stop)?;
                 }
             }
         }
@@ -194,6 +203,9 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
 
     /// Takes what the consumer holds, up to a turn's worth. Returns whether there may be no more.
     fn read(&mut self) -> Result<bool, IngestError> {
+        if self.assigning.is_some() {
+            return Ok(true); // what is on its way must come to an end first
+        }
         if let Reading::Held(since) = self.reading {
             if since.elapsed() < HELD_MAX {
                 return Ok(true);
@@ -269,8 +281,7 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
                 self.reading = Reading::On;
             }
             Action::Release(partition) => {
-                self.partitions -= 1;
-                self.config.answered.send_modify(|progress| progress.partitions -= 1);
+                self.count_partitions();
                 if let Some((_, left)) = &mut self.revoking {
                     left.remove(&partition);
                 }
@@ -298,18 +309,9 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
         Ok(None)
     }
 
-    async fn change(&mut self, change: Change) -> Result<Option<End>, IngestError> {
+    fn change(&mut self, change: Change) -> Result<(), IngestError> {
         match change {
-            Change::Assign(list) => {
-                // The committed offset means something only once nothing of ours is on its way.
-                while self.core.in_flight() {
-                    let event = self.events.recv().await.ok_or(IngestError::Ended { what: "writer" })?;
-                    if let Some(end) = self.event(event)? {
-                        return Ok(Some(end));
-                    }
-                }
-                self.gain(list)?;
-            }
+            Change::Assign(list) => self.assigning = Some((list, Instant::now())),
             Change::Revoke(list) => {
                 let partitions = partitions_of(&list);
                 let ours: BTreeSet<Partition> = self.core.partitions().cloned().collect();
@@ -318,16 +320,52 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
                 self.finish_revoking()?;
             }
             Change::Lost(list) => {
-                self.revoking = None;
+                (self.assigning, self.revoking) = (None, None);
                 self.tell(Input::Lost(partitions_of(&list)))?;
                 self.count_partitions();
                 self.unassign(&list)?;
             }
         }
-        Ok(None)
+        Ok(())
     }
 
-    fn gain(&mut self, list: TopicPartitionList) -> Result<(), IngestError> {
+    /// Takes over what the group gives us. Returns whether anything was taken.
+    fn gain(&mut self) -> Result<bool, IngestError> {
+        // The committed offset means something only once nothing of ours is on its way.
+        let due = |(_, from): &mut (TopicPartitionList, Instant)| *from <= Instant::now();
+        let Some((list, _)) = (if self.core.in_flight() { None } else { self.assigning.take_if(due) }) else {
+            return Ok(false);
+        };
+        let starts = match self.look_up(&list) {
+            Err(error @ IngestError::Unreachable { .. }) => {
+                tracing::warn!(%error, "partitions are taken over later");
+                self.assigning = Some((list, Instant::now() + GAIN_RETRY));
+                return Ok(false);
+            }
+            starts => starts?,
+        };
+        let failed = |source| IngestError::Read { topics: self.config.inputs.clone(), source };
+        let mut from = TopicPartitionList::new();
+        for (Partition { topic, number }, start) in &starts {
+            from.add_partition_offset(topic, *number, Offset::Offset(start.from)).map_err(failed)?;
+        }
+        for (partition, start) in starts {
+            tracing::info!(%partition, from = start.from, live_from = start.live_from, "partition gained");
+            self.tell(Input::Assigned(partition, start))?;
+        }
+        self.count_partitions();
+        if self.reading == Reading::Paused {
+            // What is gained now is not paused yet; a moment later everything is, if the core is still full.
+            self.pause_partitions(false)?;
+            self.reading = Reading::Held(Instant::now());
+        }
+        group::assign(&self.consumer, &from)
+            .map_err(|source| IngestError::Read { topics: self.config.inputs.clone(), source })?;
+        Ok(true)
+    }
+
+    /// Asks the group, the log and the store where each partition begins.
+    fn look_up(&self, list: &TopicPartitionList) -> Result<Vec<(Partition, Start)>, IngestError> {
         let config = Arc::clone(&self.config);
         let unreachable = |request| {
             let brokers = config.brokers.clone();
@@ -335,14 +373,14 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
         };
         let committed = self
             .consumer
-            .committed_offsets(list, REQUEST_MAX)
+            .committed_offsets(list.clone(), GAIN_REQUEST_MAX)
             .map_err(unreachable("fetch the group's committed offsets"))?;
-        let mut from = TopicPartitionList::new();
+        let mut starts = Vec::new();
         for element in committed.elements() {
             let partition = Partition::new(element.topic(), element.partition());
             let (log_start, _) = self
                 .consumer
-                .fetch_watermarks(element.topic(), element.partition(), REQUEST_MAX)
+                .fetch_watermarks(element.topic(), element.partition(), GAIN_REQUEST_MAX)
                 .map_err(unreachable("list a partition's offsets"))?;
             let committed = match element.offset() {
                 Offset::Offset(offset) => Some(offset),
@@ -356,19 +394,9 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
             };
             let persistence = if self.keeper.is_some() { Persistence::Checkpoints } else { Persistence::None };
             let start = start(&partition, Known { committed, log_start, persistence }, checkpoint)?;
-            tracing::info!(%partition, from = start.from, live_from = start.live_from, "partition gained");
-            from.add_partition_offset(element.topic(), element.partition(), Offset::Offset(start.from))
-                .map_err(|source| IngestError::Read { topics: self.config.inputs.clone(), source })?;
-            self.tell(Input::Assigned(partition, start))?;
+            starts.push((partition, start));
         }
-        self.count_partitions();
-        if self.reading == Reading::Paused {
-            // What is gained now is not paused yet; the core says again when it is full.
-            self.pause_partitions(false)?;
-            self.reading = Reading::Held(Instant::now());
-        }
-        group::assign(&self.consumer, &from)
-            .map_err(|source| IngestError::Read { topics: self.config.inputs.clone(), source })
+        Ok(starts)
     }
 
     fn count_partitions(&mut self) {
@@ -402,10 +430,10 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
         Millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// Ends the threads, leaves the group and says what was done.
-    fn close(self) -> Summary {
+    /// Ends the threads, leaves the group and says what was done. `abandon`: without waiting for what they are at.
+    fn close(self, abandon: bool) -> Summary {
         drop((self.writer, self.keeper));
-        for thread in self.threads {
+        for thread in self.threads.into_iter().filter(|_| !abandon) {
             let _ = thread.join(); // a thread that panicked has nothing to add
         }
         self.consumer.context().close();
@@ -496,6 +524,11 @@ const TURN_RECORDS_MAX: u32 = 1_000;
 const IDLE_MAX: Duration = Duration::from_millis(100);
 /// How long reading may be held back before partitions are paused, so that the group can reach us again.
 const HELD_MAX: Duration = Duration::from_secs(1);
+/// Longest wait for Kafka once told to stop.
+const DRAIN_MAX: Duration = Duration::from_secs(4);
+/// Longest wait for an answer while partitions are taken over, and the pause before they are asked about again.
+const GAIN_REQUEST_MAX: Duration = Duration::from_secs(5);
+const GAIN_RETRY: Duration = Duration::from_millis(500);
 /// Fenced more often than this within the window: another process has our name.
 const FENCED_MAX: usize = 3;
 const FENCED_WINDOW: Duration = Duration::from_secs(120);

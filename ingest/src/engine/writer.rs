@@ -191,9 +191,11 @@ impl Writer {
         }
     }
 
-    /// Calls a transaction function until it neither succeeds nor says "again".
+    /// Calls a transaction function for as long as it says "again": while the broker is away there is nothing else to do.
     fn insist(&self, call: impl Fn() -> KafkaResult<()>) -> Result<(), Trouble> {
-        for attempt in 1..=ATTEMPTS_MAX {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
             let error = match call() {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
@@ -210,7 +212,6 @@ impl Writer {
             tracing::warn!(member = self.name, %error, attempt, "transaction call is tried again");
             std::thread::sleep(backoff(attempt));
         }
-        Err(Trouble::Fenced) // starting over from the checkpoint loses nothing
     }
 
     fn failed(&self, source: KafkaError) -> Trouble {
@@ -254,5 +255,3 @@ fn backoff(attempt: u32) -> Duration {
 
 /// Kafka gives a transaction up that is open for longer.
 const TRANSACTION_MAX_MS: &str = "10000";
-/// Calls of one transaction function before the member starts over.
-const ATTEMPTS_MAX: u32 = 20;
