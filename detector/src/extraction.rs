@@ -1,15 +1,129 @@
-//! Extraction, judged per principal across its sessions.
+//! Copies of a model through its API, judged per principal across its sessions.
+//!
+//! One query: sketch → distances to what honest clients send → what it adds → the last ones together → risk.
+//! Only distinct queries count, and little where a client stays in one region: load tests, canaries and explanations
+//! ask the same thing again. Queries drawn from the victim's own data look honest one by one; only many of them show.
 
-use schema::{Call, Principal, QueryRecord, Status};
+mod fit; // honest clients → model
+mod judge; // sums → score → risk
+mod sketch; // vectors and their distance
+mod space; // where honest queries lie
+mod walk; // what one principal left behind
+
+use judge::{Judge, NAMES};
+use schema::{Call, Evidence, NameHash, PValue, Principal, QueryRecord, Risk, Status};
 use serde::{Deserialize, Serialize};
+use sketch::Vector;
+use space::Space;
+use std::collections::{BTreeMap, VecDeque};
+use walk::Walk;
 
-/// What honest clients of an API send.
+/// What honest clients of each API send.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Honest {}
+pub(crate) struct Honest {
+    apis: BTreeMap<Api, KnownApi>,
+}
 
-/// What is kept of one principal's queries.
+/// Queries that can be compared: one tenant, app, tool and number of numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Api(u64);
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct KnownApi {
+    space: Space,
+    judge: Judge,
+}
+
+/// One honest principal to learn from.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    /// Its queries in time order, sealed for the tenant.
+    pub queries: Vec<QueryRecord>,
+    /// Calibration group: one of several is stored, the others are judged by it, and the other way round.
+    pub pool: Option<String>,
+}
+
+/// What is kept of one principal's queries, at most [`APIS_MAX`] APIs at some 60 KB.
 #[derive(Debug, Clone, Default)]
-pub struct PrincipalState {}
+pub struct PrincipalState {
+    /// The API asked last comes last.
+    walks: VecDeque<(Api, Walk)>,
+}
+
+/// What a query makes of its principal.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Finding {
+    pub risk: Risk,
+    pub p_value: PValue,
+    pub evidence: Vec<Evidence>,
+}
+
+/// APIs remembered of one principal.
+const APIS_MAX: usize = 4;
+/// p-values above this name nothing.
+const NAMED_BELOW: f64 = 0.25;
+
+impl Honest {
+    /// Learns from honest clients; `None` where no API has enough of them.
+    pub(crate) fn fit(clients: &[Client], seed: u64) -> Option<Self> {
+        fit::fit(clients, seed)
+    }
+
+    /// Moves `state` past one query and says how unlike an honest client its principal now looks.
+    ///
+    /// An API that was not seen in the fit says nothing either way: risk 0, p-value 1.
+    pub(crate) fn observe(&self, state: &mut PrincipalState, query: &QueryRecord) -> Finding {
+        let api = Api::of(query);
+        let Some(known) = self.apis.get(&api) else {
+            return Finding { risk: Risk::clamped(0.0), p_value: PValue::clamped(1.0), evidence: Vec::new() };
+        };
+        let walk = state.walk(api);
+        if let Some(step) = walk.step(query.query.fp, Vector::from(&query.query), &known.space) {
+            walk.keep(known.judge.standardise(step));
+        }
+        let statistics = known.judge.statistics(walk);
+        let (score, parts) = known.judge.score(statistics);
+        let p_value = known.judge.calibration.p_value(score, false);
+        let mut evidence = Vec::new();
+        if p_value.get() <= NAMED_BELOW {
+            // A part counts from the honest middle (-1) on.
+            let above = parts.map(|part| (part + 1.0).max(0.0));
+            let total: f64 = above.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+            let mut named: Vec<(&str, f64, f64)> =
+                NAMES.iter().zip(statistics).zip(above).map(|((name, value), part)| (*name, value, part / total)).collect();
+            named.retain(|(_, _, share)| *share > 0.05);
+            named.sort_by(|a, b| b.2.total_cmp(&a.2));
+            evidence.extend(
+                named.into_iter().map(|(name, value, share)| Evidence::Feature { name: name.to_owned(), value, share }),
+            );
+            evidence.push(Evidence::Feature { name: "distinct_queries".to_owned(), value: walk.distinct as f64, share: 0.0 });
+        }
+        Finding { risk: known.judge.calibration.risk(score), p_value, evidence }
+    }
+}
+
+impl Api {
+    fn of(query: &QueryRecord) -> Self {
+        let app = query.app.as_ref().map_or("", |app| app.as_str());
+        let name = format!("{}\u{1f}{app}\u{1f}{}\u{1f}{}", query.tenant, query.tool, query.query.numbers);
+        Self(NameHash::of("query api", &name).0)
+    }
+}
+
+impl PrincipalState {
+    fn walk(&mut self, api: Api) -> &mut Walk {
+        let at = self.walks.iter().position(|(known, _)| *known == api);
+        let entry = at.and_then(|at| self.walks.remove(at)).unwrap_or_else(|| (api, Walk::default()));
+        if self.walks.len() >= APIS_MAX {
+            self.walks.pop_front();
+        }
+        self.walks.push_back(entry);
+        // INVARIANT: just pushed, so there is a last one; the index is in range.
+        #[expect(clippy::indexing_slicing, reason = "the queue was pushed to one line above")]
+        let last = self.walks.len() - 1;
+        &mut self.walks[last].1
+    }
+}
 
 /// The call as the principals stage sees it; `None` when its arguments are no query.
 pub fn query_record(call: &Call) -> Option<QueryRecord> {

@@ -127,8 +127,12 @@ pub(crate) fn of(state: &SessionState, call: &Call, markov: &Markov, tables: &Pr
     f.handles_unasked = count(&|t| t.token.kind.is_handle() && !t.mission);
     f.handles_from_results = count(&|t| t.token.kind.is_handle() && t.is_from_result());
     f.handles_nowhere = count(&|t| t.token.kind.is_handle() && t.is_nowhere());
-    f.value_strength =
-        traced.iter().filter(|t| t.is_from_result() && t.token.kind.is_entity()).map(|t| t.weakest).fold(0.0, f64::max);
+    let bound = |is: &dyn Fn(&Traced) -> f64| {
+        traced.iter().filter(|t| t.is_from_result() && t.token.kind.is_entity()).map(is).fold(0.0, f64::max)
+    };
+    f.value_strength = bound(&|t| t.weakest);
+    f.value_handle = bound(&|t| if t.token.kind.is_handle() { t.weakest } else { 0.0 });
+    f.value_unnamed = bound(&|t| t.weakest * (1.0 - t.named));
 
     let stems: Vec<Token> = call.tool_stems.iter().copied().filter(is_content).collect();
     let stem_mass: f64 = stems.iter().map(|t| weight(t.kind)).sum();

@@ -6,14 +6,16 @@
 use crate::conformal::Calibration;
 use crate::features::{self, Features};
 use crate::forest::ForestParams;
-use crate::logistic::Logistic;
+use crate::logistic::{Logistic, LogisticParams};
 use crate::markov::Markov;
 use crate::model::Model;
 use crate::provenance::{self, Provenance};
 use crate::splice::{self, Label};
 use crate::state::{SessionState, tool_hash};
 use crate::strength::Strength;
-use ndarray::Array2;
+use linfa::Dataset;
+use linfa::traits::Fit;
+use ndarray::{Array1, Array2};
 use rand::SeedableRng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
@@ -226,15 +228,36 @@ fn splices(sessions: &[TrainingSession], rng: &mut ChaCha8Rng) -> Vec<(usize, sp
 }
 
 /// The logistic of served against own calls, without one part.
+///
+/// A session is judged by its most anomalous call, so after a first fit the own calls that look worst, one a session,
+/// are given their full say beside all the others.
 fn fuse<'r>(sessions: impl Iterator<Item = &'r Rows>, without: Option<u64>) -> Option<Logistic> {
-    let rows: Vec<(Vec<f64>, bool)> = sessions
-        .filter(|r| Some(r.part) != without)
-        .flat_map(|r| &r.rows)
-        .filter(|(_, label)| *label != Label::Ignore)
-        .map(|(row, label)| (row.to_vec(), *label == Label::Serves))
-        .collect();
-    Logistic::fit(&rows, RIDGE, features::SIGNS)
+    let kept: Vec<&Rows> = sessions.filter(|r| Some(r.part) != without).collect();
+    let params = LogisticParams { ridge: RIDGE, signs: features::SIGNS };
+    let fit = |rows: Vec<(&Row, bool)>| {
+        let records = Array2::from_shape_fn((rows.len(), features::COUNT), |(row, at)| {
+            rows.get(row).and_then(|(r, _)| r.get(at)).copied().unwrap_or(0.0)
+        });
+        let targets = Array1::from_iter(rows.iter().map(|(_, serves)| *serves));
+        params.fit(&Dataset::new(records, targets)).ok()
+    };
+    let labelled =
+        |r: &'r Rows| r.rows.iter().filter(|(_, l)| *l != Label::Ignore).map(|(row, l)| (row, *l == Label::Serves));
+    let mut fusion = fit(kept.iter().flat_map(|r| labelled(r)).collect())?;
+    for _ in 0..WORST_ROUNDS {
+        let mut rows: Vec<(&Row, bool)> = Vec::new();
+        for session in &kept {
+            let own = labelled(session).filter(|(_, serves)| !serves);
+            rows.extend(own.max_by(|(a, _), (b, _)| fusion.logit(a.as_slice()).total_cmp(&fusion.logit(b.as_slice()))));
+            rows.extend(labelled(session).filter(|(_, serves)| *serves));
+        }
+        fusion = fit(rows)?;
+    }
+    Some(fusion)
 }
+
+/// Rounds of fitting against the worst own call of each session.
+const WORST_ROUNDS: usize = 2;
 
 /// The forest over honest rows; sampled by the forest itself.
 fn grow(own: &[Rows], seed: u64) -> Option<crate::forest::Forest> {

@@ -1,0 +1,178 @@
+//! Honest clients → what honest clients show.
+//!
+//! Clients are in two sides (their pools, else by turns). Each side is judged by the other side's prototypes, and a
+//! query that both sent is left out: calibrated on rows that were stored, every honest newcomer looks strange.
+
+use super::judge::{Judge, Level, STATISTICS, Spread};
+use super::sketch::Vector;
+use super::space::{Space, median};
+use super::walk::{Step, Walk};
+use super::{Api, Client, Honest, KnownApi};
+use crate::conformal::Calibration;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use schema::QueryRecord;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Prototypes of one API.
+const PROTOTYPES_MAX: usize = 1_024;
+/// APIs of one model; those with most clients stay.
+const APIS_MAX: usize = 16;
+/// Fewest clients of one side, and queries of one side that the other never sent, to learn an API from.
+const CLIENTS_MIN: usize = 5;
+const QUERIES_MIN: usize = 20;
+/// Queries of others that the bases are measured on.
+const MEASURED_ON: usize = 512;
+/// Weight of a client whose mean says something about clients.
+const MEAN_FROM: f64 = 15.0;
+
+/// Learns what honest clients of each API send; `None` where no API has enough of them.
+pub(super) fn fit(clients: &[Client], seed: u64) -> Option<Honest> {
+    let mut by_api: BTreeMap<Api, Vec<(bool, Vec<&QueryRecord>)>> = BTreeMap::new();
+    let sides = sides(clients);
+    for (client, side) in clients.iter().zip(sides) {
+        let mut own: BTreeMap<Api, Vec<&QueryRecord>> = BTreeMap::new();
+        client.queries.iter().for_each(|query| own.entry(Api::of(query)).or_default().push(query));
+        own.into_iter().for_each(|(api, queries)| by_api.entry(api).or_default().push((side, queries)));
+    }
+    let mut known: Vec<(usize, Api, KnownApi)> = by_api
+        .into_iter()
+        .filter_map(|(api, clients)| Some((clients.len(), api, learn(&clients, seed)?)))
+        .collect();
+    known.sort_by_key(|(clients, api, _)| (std::cmp::Reverse(*clients), *api));
+    known.truncate(APIS_MAX);
+    let apis: BTreeMap<Api, KnownApi> = known.into_iter().map(|(_, api, known)| (api, known)).collect();
+    (!apis.is_empty()).then_some(Honest { apis })
+}
+
+/// Which side each client is on: the first of the named pools against the others, and by turns without.
+fn sides(clients: &[Client]) -> Vec<bool> {
+    let pools: BTreeSet<&str> = clients.iter().filter_map(|client| client.pool.as_deref()).collect();
+    let first = pools.first().copied().filter(|_| pools.len() > 1);
+    let turns = clients.iter().enumerate().map(|(at, client)| match (first, client.pool.as_deref()) {
+        (Some(first), Some(pool)) => pool == first,
+        _ => at % 2 == 0,
+    });
+    turns.collect()
+}
+
+fn learn(clients: &[(bool, Vec<&QueryRecord>)], seed: u64) -> Option<KnownApi> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let side = |side: bool| clients.iter().filter(move |(s, _)| *s == side).map(|(_, queries)| queries.as_slice());
+    if side(true).count() < CLIENTS_MIN || side(false).count() < CLIENTS_MIN {
+        return None;
+    }
+    let stored = [pick(side(true), &mut rng), pick(side(false), &mut rng)];
+    let [first, second] = &stored;
+    let mut lives = Vec::new();
+    let mut bases = Vec::new();
+    for (own, others) in [(first, side(false)), (second, side(true))] {
+        let fps: BTreeSet<u64> = own.iter().map(|(fp, _)| *fp).collect();
+        let others: Vec<Vec<&QueryRecord>> =
+            others.map(|queries| queries.iter().copied().filter(|q| !fps.contains(&q.query.fp)).collect()).collect();
+        let mut space = Space::of(own.iter().map(|(_, vector)| vector.clone()).collect())?;
+        let mut sample: Vec<(u64, Vector)> = pick(others.iter().map(Vec::as_slice), &mut rng);
+        sample.truncate(MEASURED_ON);
+        let sample: Vec<Vector> = sample.into_iter().map(|(_, vector)| vector).collect();
+        if sample.len() < QUERIES_MIN || !space.measure_on(&sample) {
+            return None;
+        }
+        lives.extend(others.iter().filter(|queries| !queries.is_empty()).map(|queries| life(queries, &space)));
+        bases.push((space.base, space.region));
+    }
+    // As many as either side had: the same density, so the same distances.
+    let most = first.len().max(second.len());
+    let mut all: Vec<(u64, Vector)> = stored.concat();
+    all.sort_by_key(|(fp, _)| *fp);
+    all.dedup_by_key(|(fp, _)| *fp);
+    all.shuffle(&mut rng);
+    all.truncate(most);
+    let mut space = Space::of(all.into_iter().map(|(_, vector)| vector).collect())?;
+    let n = bases.len() as f64;
+    space.base = [0, 1].map(|at| bases.iter().filter_map(|(base, _)| base.get(at)).sum::<f64>() / n);
+    space.region = bases.iter().map(|(_, region)| region).sum::<f64>() / n;
+    Some(KnownApi { space, judge: judge(&lives)? })
+}
+
+/// Distinct queries of some clients, at most [`PROTOTYPES_MAX`], drawn by chance from the seed.
+fn pick<'q>(clients: impl Iterator<Item = &'q [&'q QueryRecord]>, rng: &mut ChaCha8Rng) -> Vec<(u64, Vector)> {
+    let distinct: BTreeMap<u64, &QueryRecord> = clients.flatten().map(|query| (query.query.fp, *query)).collect();
+    let mut order: Vec<&QueryRecord> = distinct.into_values().collect();
+    order.shuffle(rng);
+    order.truncate(PROTOTYPES_MAX);
+    order.into_iter().map(|query| (query.query.fp, Vector::from(&query.query))).collect()
+}
+
+/// The steps of one client, distances not yet standardised.
+fn life(queries: &[&QueryRecord], space: &Space) -> Vec<Step> {
+    let mut walk = Walk::default();
+    queries.iter().filter_map(|query| walk.step(query.query.fp, Vector::from(&query.query), space)).collect()
+}
+
+fn judge(lives: &[Vec<Step>]) -> Option<Judge> {
+    let mut judge = Judge::default();
+    for (at, spread) in judge.distances.iter_mut().enumerate() {
+        let of = |step: &Step| step.far.get(at).copied().unwrap_or(0.0);
+        *spread = spread_of(lives, of)?;
+    }
+    // Standardised steps of honest clients are a little off zero on average after clipping; that is left in.
+    for (at, spread) in judge.clone().distances.iter().enumerate() {
+        let between = between(lives, &judge, at).unwrap_or(spread.between);
+        judge.distances.get_mut(at)?.between = between;
+    }
+    let walked: Vec<Vec<[f64; STATISTICS]>> = lives.iter().map(|life| replay(life, &judge)).collect();
+    for (at, level) in judge.statistics.iter_mut().enumerate() {
+        let mut highest: Vec<f64> = walked.iter().map(|life| top(life.iter().filter_map(|s| s.get(at).copied()))).collect();
+        *level = if at + 1 == STATISTICS { Level::of_closing(&mut highest) } else { Level::of_distances(&mut highest) };
+    }
+    let scores = walked.iter().map(|life| top(life.iter().map(|s| judge.score(*s).0))).collect();
+    judge.calibration = Calibration::new(scores, Vec::new());
+    Some(judge)
+}
+
+fn spread_of(lives: &[Vec<Step>], of: impl Fn(&Step) -> f64) -> Option<Spread> {
+    let values: Vec<f64> = lives.iter().flatten().map(of).collect();
+    let middle = median(values.clone())?;
+    // 1.4826 makes the median absolute deviation a normal's standard deviation.
+    let deviation = 1.4826 * median(values.iter().map(|value| (value - middle).abs()).collect())?;
+    Some(Spread { middle, deviation: deviation.max(0.02), between: 0.0 })
+}
+
+/// Variance of clients' means beyond what their own queries explain.
+fn between(lives: &[Vec<Step>], judge: &Judge, at: usize) -> Option<f64> {
+    let mut means = Vec::new();
+    for life in lives {
+        let steps = life.iter().map(|step| judge.standardise(*step));
+        let (mut sum, mut weight, mut weight2) = (0.0, 0.0, 0.0);
+        for step in steps {
+            sum += step.weight * step.far.get(at)?;
+            weight += step.weight;
+            weight2 += step.weight * step.weight;
+        }
+        if weight >= MEAN_FROM {
+            means.push((sum / weight, weight2 / (weight * weight)));
+        }
+    }
+    let middle = median(means.iter().map(|(mean, _)| *mean).collect())?;
+    let n = means.len() as f64;
+    let variance = means.iter().map(|(mean, own)| (mean - middle) * (mean - middle) - own).sum::<f64>() / n;
+    Some(variance.max(BETWEEN_MIN))
+}
+
+/// Clients never agree to the last digit.
+const BETWEEN_MIN: f64 = 0.01;
+
+fn replay(life: &[Step], judge: &Judge) -> Vec<[f64; STATISTICS]> {
+    let mut walk = Walk::default();
+    let mut out = Vec::with_capacity(life.len());
+    for step in life {
+        walk.keep(judge.standardise(*step));
+        out.push(judge.statistics(&walk));
+    }
+    out
+}
+
+fn top(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(f64::MIN, f64::max)
+}
