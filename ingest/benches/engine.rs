@@ -1,12 +1,14 @@
 //! How fast the engine is beside what Kafka and librdkafka can do, on a real broker on this machine.
 //!
 //! `cargo bench -p ingest --bench engine` (after `make kafka`; `VEDETTE_TEST_KAFKA=host:port` uses a broker that is
-//! there). Prints a line a measurement and, last, all of them as JSON. Calls: `-- --calls 3000000` (the default).
+//! there). Prints a line a measurement and, last, all of them as JSON. `-- --calls 3000000` is the default; with
+//! `-- --rate 20000` only the p99 is measured, at that many calls a second.
 //!
 //! - *consumer*: Kafka's own consumer performance tool;
 //! - *echo*: consume, parse, produce a verdict-sized record, in transactions (`support/echo.rs`);
 //! - *engine*: our engine doing just that, with checkpoints on disk: what transactions, order and state cost;
 //! - *engine, sealing*: every call decoded in full and sealed as well;
+//! - *engine, sealing, 2 members*: the same by two members of the group in one process;
 //! - *p99*: from the broker taking a call in to its answer being visible to a committed reader, at half the echo's load.
 #![allow(
     clippy::unwrap_used,
@@ -42,6 +44,10 @@ fn main() {
     let broker = RealKafka::shared();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let started = std::time::Instant::now();
+    if let Some(rate) = argument("--rate") {
+        println!("p99 {:.0} ms at {rate} calls/s", runtime.block_on(latency::p99_ms(broker, rate)));
+        return;
+    }
 
     let input = broker.topic("calls", PARTITIONS, &[]);
     let sent = runtime.block_on(ingest::produce::send_all(broker.bootstrap(), (0..calls).map(|n| call(&input, n))));
@@ -59,15 +65,18 @@ fn main() {
     let echo = echo::run(&broker.client(), &input, &out, &broker.unique("echo"), calls);
     println!("echo             {echo:>9.0} calls/s");
     let out = broker.topic("answered", PARTITIONS, &[]);
-    let engine_echo = runtime.block_on(engine::run(broker, &input, &out, engine::Work::Echo, calls));
+    let engine_echo = runtime.block_on(engine::run(broker, &input, &out, engine::Work::Echo, 1, calls));
     println!("engine           {engine_echo:>9.0} calls/s   {:.2} of the echo", engine_echo / echo);
     let out = broker.topic("sealed", PARTITIONS, &[]);
-    let engine_seal = runtime.block_on(engine::run(broker, &input, &out, engine::Work::Seal, calls));
+    let engine_seal = runtime.block_on(engine::run(broker, &input, &out, engine::Work::Seal, 1, calls));
     println!("engine, sealing  {engine_seal:>9.0} calls/s   {:.2} of the echo", engine_seal / echo);
+    let out = broker.topic("sealed-by-two", PARTITIONS, &[]);
+    let engine_two = runtime.block_on(engine::run(broker, &input, &out, engine::Work::Seal, 2, calls));
+    println!("   by 2 members  {engine_two:>9.0} calls/s   {:.2} of one", engine_two / engine_seal);
     let p99 = runtime.block_on(latency::p99_ms(broker, (engine_seal / 2.0) as u64));
     println!("p99              {p99:>9.0} ms at {:.0} calls/s", engine_seal / 2.0);
     println!(
-        r#"{{"consumer_per_s":{consumer:.0},"echo_per_s":{echo:.0},"engine_per_s":{engine_echo:.0},"ratio_to_echo":{:.3},"engine_seal_per_s":{engine_seal:.0},"p99_ms_half_load":{p99:.0},"seconds":{:.0}}}"#,
+        r#"{{"consumer_per_s":{consumer:.0},"echo_per_s":{echo:.0},"engine_per_s":{engine_echo:.0},"ratio_to_echo":{:.3},"engine_seal_per_s":{engine_seal:.0},"engine_seal_2_members_per_s":{engine_two:.0},"p99_ms_half_load":{p99:.0},"seconds":{:.0}}}"#,
         engine_echo / echo,
         started.elapsed().as_secs_f64()
     );

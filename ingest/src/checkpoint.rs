@@ -8,6 +8,7 @@ mod format;
 mod memory;
 
 pub use folder::FolderStore;
+pub use format::FormatError;
 pub use memory::MemoryStore;
 
 use crate::Partition;

@@ -1,6 +1,7 @@
 //! The engine under load.
 
 use super::echo;
+use crate::PARTITIONS;
 use crate::kafka::RealKafka;
 use ingest::checkpoint::FolderStore;
 use ingest::engine::{self, EngineConfig};
@@ -8,6 +9,7 @@ use ingest::{Operator, Output, Partition, Record, RestoreError};
 use schema::TenantKey;
 use schema::decode::{Received, native};
 use std::collections::BTreeMap;
+use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -60,11 +62,12 @@ impl Operator for Counting {
 }
 
 /// Runs a fresh group over `count` records; returns records a second, from the first batch to the last.
-pub async fn run(broker: &RealKafka, input: &str, output: &str, work: Work, count: u64) -> f64 {
+pub async fn run(broker: &RealKafka, input: &str, output: &str, work: Work, members: u8, count: u64) -> f64 {
     let folder = tempfile::TempDir::new().expect("a folder");
     let config = EngineConfig {
         inputs: vec![input.to_owned()],
         group: broker.unique("engine"),
+        members: NonZeroU8::new(members).expect("a member"),
         checkpoints: Some(Arc::new(FolderStore::open(folder.path()).expect("a store"))),
         ..EngineConfig::new(broker.bootstrap())
     };
@@ -76,7 +79,7 @@ pub async fn run(broker: &RealKafka, input: &str, output: &str, work: Work, coun
         Box::new(Counting { work, output: output.clone(), key, calls: BTreeMap::new() })
     };
     let engine = tokio::spawn(engine::run(config, factory, async { drop(stopped.await) }));
-    progress.wait_for(|p| p.partitions > 0).await.expect("an assignment");
+    progress.wait_for(|p| p.partitions == u32::from(PARTITIONS)).await.expect("an assignment");
     let started = Instant::now();
     progress.wait_for(|p| p.records >= count).await.expect("answers");
     let seconds = started.elapsed().as_secs_f64();

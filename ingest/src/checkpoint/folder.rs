@@ -1,7 +1,7 @@
 //! Checkpoints in a local folder: `ROOT/TOPIC/PARTITION/OFFSET.checkpoint`, and beside them a manifest of those that
 //! are whole. Every file is written under another name, synced and renamed, so that a crash leaves the old or the new.
 
-use super::format::{self, FormatError, VERSION};
+use super::format::{FormatError, VERSION};
 use super::{Checkpoint, CheckpointError, CheckpointStore, KEPT};
 use crate::Partition;
 use schema::Digest;
@@ -50,7 +50,7 @@ impl CheckpointStore for FolderStore {
     fn save(&self, partition: &Partition, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
         let folder = self.folder(partition);
         fs::create_dir_all(&folder).map_err(files("create", &folder))?;
-        let bytes = format::to_bytes(checkpoint);
+        let bytes = checkpoint.to_bytes();
         write_whole(&folder, &name(checkpoint.offset), &bytes)?;
 
         let mut entries = read_manifest(&folder)?;
@@ -96,7 +96,7 @@ fn read_checkpoint(folder: &Path, entry: &Entry) -> Result<Checkpoint, Checkpoin
     if Digest::of(&bytes) != entry.digest {
         return Err(torn("its digest is not the manifest's"));
     }
-    format::from_bytes(&bytes).map_err(|error| match error {
+    Checkpoint::from_bytes(&bytes).map_err(|error| match error {
         FormatError::Torn(reason) => torn(reason),
         FormatError::NewerVersion(found) => {
             CheckpointError::NewerVersion { path: path.display().to_string(), found, known: VERSION }

@@ -18,13 +18,30 @@ use schema::Digest;
 pub(super) const VERSION: u32 = 1;
 
 /// Why bytes are no checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FormatError {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// Cut, changed or foreign.
+    #[error("the checkpoint is torn: {0}")]
     Torn(&'static str),
+    /// Written by a newer build.
+    #[error("the checkpoint has format version {0}; this build reads up to {VERSION}")]
     NewerVersion(u32),
 }
 
-pub(super) fn to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
+impl Checkpoint {
+    /// The bytes of this build's format.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        to_bytes(self)
+    }
+
+    /// Reads every format there has been. Bytes of any origin are safe to give.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
+        from_bytes(bytes)
+    }
+}
+
+fn to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEAD_BYTES + checkpoint.state.len() + DIGEST_BYTES);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&VERSION.to_le_bytes());
@@ -38,7 +55,7 @@ pub(super) fn to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn from_bytes(bytes: &[u8]) -> Result<Checkpoint, FormatError> {
+fn from_bytes(bytes: &[u8]) -> Result<Checkpoint, FormatError> {
     const SHORT: FormatError = FormatError::Torn("it is too short");
     let mut rest = bytes;
     if take::<8>(&mut rest).ok_or(SHORT)? != *MAGIC {
