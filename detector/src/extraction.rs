@@ -4,13 +4,15 @@
 //! Only distinct queries count, and little where a client stays in one region: load tests, canaries and explanations
 //! ask the same thing again. Queries drawn from the victim's own data look honest one by one; only many of them show.
 
+#![allow(dead_code, reason = "the detector calls it from its next commit on")]
+
 mod fit; // honest clients → model
 mod judge; // sums → score → risk
 mod sketch; // vectors and their distance
 mod space; // where honest queries lie
 mod walk; // what one principal left behind
 
-use judge::{Judge, NAMES};
+use judge::{Judge, NAMES, STATISTICS};
 use schema::{Call, Evidence, NameHash, PValue, Principal, QueryRecord, Risk, Status};
 use serde::{Deserialize, Serialize};
 use sketch::Vector;
@@ -62,6 +64,8 @@ pub(crate) struct Finding {
 const APIS_MAX: usize = 4;
 /// p-values above this name nothing.
 const NAMED_BELOW: f64 = 0.25;
+/// Reasons below this share are left out.
+const SHARE_MIN: f64 = 0.05;
 
 impl Honest {
     /// Learns from honest clients; `None` where no API has enough of them.
@@ -77,29 +81,34 @@ impl Honest {
         let Some(known) = self.apis.get(&api) else {
             return Finding { risk: Risk::clamped(0.0), p_value: PValue::clamped(1.0), evidence: Vec::new() };
         };
-        let walk = state.walk(api);
+        let mut walk = state.take(api);
         if let Some(step) = walk.step(query.query.fp, Vector::from(&query.query), &known.space) {
             walk.keep(known.judge.standardise(step));
         }
-        let statistics = known.judge.statistics(walk);
+        let statistics = known.judge.statistics(&walk);
         let (score, parts) = known.judge.score(statistics);
         let p_value = known.judge.calibration.p_value(score, false);
-        let mut evidence = Vec::new();
-        if p_value.get() <= NAMED_BELOW {
-            // A part counts from the honest middle (-1) on.
-            let above = parts.map(|part| (part + 1.0).max(0.0));
-            let total: f64 = above.iter().sum::<f64>().max(f64::MIN_POSITIVE);
-            let mut named: Vec<(&str, f64, f64)> =
-                NAMES.iter().zip(statistics).zip(above).map(|((name, value), part)| (*name, value, part / total)).collect();
-            named.retain(|(_, _, share)| *share > 0.05);
-            named.sort_by(|a, b| b.2.total_cmp(&a.2));
-            evidence.extend(
-                named.into_iter().map(|(name, value, share)| Evidence::Feature { name: name.to_owned(), value, share }),
-            );
-            evidence.push(Evidence::Feature { name: "distinct_queries".to_owned(), value: walk.distinct as f64, share: 0.0 });
-        }
+        let evidence =
+            if p_value.get() <= NAMED_BELOW { reasons(statistics, parts, walk.distinct) } else { Vec::new() };
+        state.put(api, walk);
         Finding { risk: known.judge.calibration.risk(score), p_value, evidence }
     }
+}
+
+/// The statistics beyond the honest middle, strongest first, and how many distinct queries they rest on.
+fn reasons(statistics: [f64; STATISTICS], parts: [f64; STATISTICS], distinct: u64) -> Vec<Evidence> {
+    let above = parts.map(|part| (part + 1.0).max(0.0));
+    let total: f64 = above.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+    let mut out: Vec<(f64, Evidence)> = Vec::with_capacity(STATISTICS + 1);
+    for ((name, value), part) in NAMES.iter().zip(statistics).zip(above) {
+        let share = part / total;
+        if share >= SHARE_MIN {
+            out.push((share, Evidence::Feature { name: (*name).to_owned(), value, share }));
+        }
+    }
+    out.sort_by(|a, b| b.0.total_cmp(&a.0));
+    out.push((0.0, Evidence::Feature { name: "distinct_queries".to_owned(), value: distinct as f64, share: 0.0 }));
+    out.into_iter().map(|(_, evidence)| evidence).collect()
 }
 
 impl Api {
@@ -111,17 +120,16 @@ impl Api {
 }
 
 impl PrincipalState {
-    fn walk(&mut self, api: Api) -> &mut Walk {
+    fn take(&mut self, api: Api) -> Walk {
         let at = self.walks.iter().position(|(known, _)| *known == api);
-        let entry = at.and_then(|at| self.walks.remove(at)).unwrap_or_else(|| (api, Walk::default()));
+        at.and_then(|at| self.walks.remove(at)).map(|(_, walk)| walk).unwrap_or_default()
+    }
+
+    fn put(&mut self, api: Api, walk: Walk) {
         if self.walks.len() >= APIS_MAX {
             self.walks.pop_front();
         }
-        self.walks.push_back(entry);
-        // INVARIANT: just pushed, so there is a last one; the index is in range.
-        #[expect(clippy::indexing_slicing, reason = "the queue was pushed to one line above")]
-        let last = self.walks.len() - 1;
-        &mut self.walks[last].1
+        self.walks.push_back((api, walk));
     }
 }
 

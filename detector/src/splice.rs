@@ -5,7 +5,7 @@
 use crate::TrainingSession;
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngCore};
-use schema::{Call, Cues, Sentence, Text, TokenKind};
+use schema::{Call, Cues, Fp, Sentence, Text, Token, TokenKind};
 
 /// What a call of a spliced session teaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,7 @@ pub(crate) struct Spliced {
 
 /// Plants `donor`'s task in `host`. `None` where the two cannot be joined (no calls).
 pub(crate) fn splice(host: &TrainingSession, donor: &TrainingSession, rng: &mut impl RngCore) -> Option<Spliced> {
+    let donor = &renamed(donor, rng);
     let served: Vec<&Call> = donor.calls.iter().filter(|call| !call.args.is_empty()).collect();
     let chosen = *served.choose(rng)?;
     let with_result: Vec<usize> =
@@ -62,6 +63,32 @@ pub(crate) fn splice(host: &TrainingSession, donor: &TrainingSession, rng: &mut 
     }
     Some(Spliced { calls })
 }
+
+/// The donor with other things named: an attacker's addresses, accounts and pages are not those that the host's own data
+/// already holds, as another user's of the same system often are.
+fn renamed(donor: &TrainingSession, rng: &mut impl RngCore) -> TrainingSession {
+    let mut donor = donor.clone();
+    if rng.random_bool(1.0 - RENAMED) {
+        return donor;
+    }
+    let salt: u64 = rng.random();
+    let numbers = rng.random_bool(0.5);
+    let rename = |token: &mut Token| {
+        if token.kind.is_handle() || (numbers && token.kind == TokenKind::Number) {
+            token.fp = Fp(token.fp.0 ^ salt);
+        }
+    };
+    for call in &mut donor.calls {
+        call.args.iter_mut().flat_map(|leaf| &mut leaf.tokens).for_each(rename);
+        for text in [&mut call.mission, &mut call.result].into_iter().flatten() {
+            text.sentences.iter_mut().flat_map(|s| &mut s.tokens).for_each(rename);
+        }
+    }
+    donor
+}
+
+/// Share of splices whose donor is renamed.
+const RENAMED: f64 = 0.8;
 
 /// A call as an order: its tool's name, then its values, in the form of an imperative.
 fn order(call: &Call) -> Sentence {

@@ -36,10 +36,8 @@ pub(super) fn fit(clients: &[Client], seed: u64) -> Option<Honest> {
         client.queries.iter().for_each(|query| own.entry(Api::of(query)).or_default().push(query));
         own.into_iter().for_each(|(api, queries)| by_api.entry(api).or_default().push((side, queries)));
     }
-    let mut known: Vec<(usize, Api, KnownApi)> = by_api
-        .into_iter()
-        .filter_map(|(api, clients)| Some((clients.len(), api, learn(&clients, seed)?)))
-        .collect();
+    let mut known: Vec<(usize, Api, KnownApi)> =
+        by_api.into_iter().filter_map(|(api, clients)| Some((clients.len(), api, learn(&clients, seed)?))).collect();
     known.sort_by_key(|(clients, api, _)| (std::cmp::Reverse(*clients), *api));
     known.truncate(APIS_MAX);
     let apis: BTreeMap<Api, KnownApi> = known.into_iter().map(|(_, api, known)| (api, known)).collect();
@@ -123,7 +121,8 @@ fn judge(lives: &[Vec<Step>]) -> Option<Judge> {
     }
     let walked: Vec<Vec<[f64; STATISTICS]>> = lives.iter().map(|life| replay(life, &judge)).collect();
     for (at, level) in judge.statistics.iter_mut().enumerate() {
-        let mut highest: Vec<f64> = walked.iter().map(|life| top(life.iter().filter_map(|s| s.get(at).copied()))).collect();
+        let mut highest: Vec<f64> =
+            walked.iter().map(|life| top(life.iter().filter_map(|s| s.get(at).copied()))).collect();
         *level = if at + 1 == STATISTICS { Level::of_closing(&mut highest) } else { Level::of_distances(&mut highest) };
     }
     let scores = walked.iter().map(|life| top(life.iter().map(|s| judge.score(*s).0))).collect();

@@ -35,8 +35,7 @@ impl Space {
         let dims = prototypes.first()?.dims();
         let factor = cholesky(covariance(&prototypes, dims)?, dims);
         let inverse = (0..dims).filter_map(|i| factor.get(i * (i + 1) / 2 + i)).map(|d| 1.0 / d).collect();
-        let mut space =
-            Self { prototypes, whitened: Vec::new(), factor, inverse, base: [1.0; 2], region: 1.0 };
+        let mut space = Self { prototypes, whitened: Vec::new(), factor, inverse, base: [1.0; 2], region: 1.0 };
         space.whitened = space.prototypes.iter().map(|p| space.whiten(p)).collect();
         let typical = typical_pair(&space.prototypes)?;
         (space.base, space.region) = ([typical; 2], typical);

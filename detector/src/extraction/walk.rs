@@ -53,8 +53,9 @@ const FULL_VISITS: f64 = 2.0;
 pub(super) const STEPS_MAX: usize = 100;
 /// A step shorter than this share of the one before goes on closing in; bisection halves.
 const CLOSING: f64 = 0.75;
-/// A step longer than this share of the honest nearest-neighbour distance starts afresh.
-const NEAR: f64 = 0.7;
+/// Only steps shorter than this share of the honest nearest-neighbour distance are looked at: variations of one query,
+/// as people and explainers make them, are larger.
+const NEAR: f64 = 0.1;
 
 impl Walk {
     /// What a distinct query adds; `None` for one that was sent before.
@@ -96,7 +97,8 @@ impl Walk {
             .enumerate()
             .map(|(at, (centre, _))| (at, distance2(query, centre)))
             .min_by(|a, b| a.1.total_cmp(&b.1));
-        let found = nearest.filter(|(_, d)| f64::from(*d) < region * region).and_then(|(at, _)| self.regions.remove(at));
+        let found =
+            nearest.filter(|(_, d)| f64::from(*d) < region * region).and_then(|(at, _)| self.regions.remove(at));
         let (centre, visits) = found.unwrap_or_else(|| (query.clone(), 0));
         let visits = visits.saturating_add(1);
         push(&mut self.regions, (centre, visits), REGIONS_MAX);
