@@ -29,13 +29,13 @@ pub(crate) struct Facts {
 }
 
 impl Names {
-    pub(crate) fn parse() -> Result<Self, ParseErrors> {
+    pub(crate) fn parse() -> Result<Self, Box<ParseErrors>> {
         Ok(Self {
-            tenant: "Vedette::Tenant".parse()?,
-            app: "Vedette::App".parse()?,
-            tool: "Vedette::Tool".parse()?,
-            agent: "Vedette::Agent".parse()?,
-            call: "Vedette::Action::\"call\"".parse()?,
+            tenant: "Vedette::Tenant".parse().map_err(Box::new)?,
+            app: "Vedette::App".parse().map_err(Box::new)?,
+            tool: "Vedette::Tool".parse().map_err(Box::new)?,
+            agent: "Vedette::Agent".parse().map_err(Box::new)?,
+            call: "Vedette::Action::\"call\"".parse().map_err(Box::new)?,
         })
     }
 
@@ -79,12 +79,12 @@ pub(crate) enum FactsError {
     #[error("entities do not form a hierarchy")]
     Entities(#[from] Box<cedar_policy::entities_errors::EntitiesError>),
     #[error("context cannot be built")]
-    Context(#[from] ContextCreationError),
+    Context(#[from] Box<ContextCreationError>),
     #[error("request does not fit the schema")]
     Request(#[from] Box<cedar_policy::RequestValidationError>),
 }
 
-fn context(request: &Request<'_>, now: Millis) -> Result<Context, ContextCreationError> {
+fn context(request: &Request<'_>, now: Millis) -> Result<Context, Box<ContextCreationError>> {
     let Request { call, verdict, standing, degraded } = *request;
     let budgets = standing.map_or_else(Budgets::default, |s| s.budgets);
     // No p-value is better than a wrong one: while learning, or without the whole session, nothing is unusual.
@@ -115,7 +115,7 @@ fn context(request: &Request<'_>, now: Millis) -> Result<Context, ContextCreatio
         ("sub_agent", Value::new_bool(call.parent.is_some())),
         ("delegation_depth", Value::new_long(call.actor.len() as i64)),
     ];
-    Context::from_pairs(pairs.map(|(name, value)| (name.to_owned(), value)))
+    Context::from_pairs(pairs.map(|(name, value)| (name.to_owned(), value))).map_err(Box::new)
 }
 
 fn pattern(pattern: Pattern) -> &'static str {

@@ -4,7 +4,10 @@
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod limits; // every bound, by name
+pub mod server; // the doors
+pub mod sighting; // a gateway's request becomes calls
 
+mod answer; // a decision in HTTP's words
 mod decide; // the pure decision
 mod facts; // a request as Cedar sees it
 mod fallback; // what is decided when there is no score in time
@@ -14,6 +17,7 @@ mod route; // deadline and fallback by route
 mod scorer; // what the webhook asks
 mod set; // policies, their ladder, reload
 
+pub use answer::Answer;
 pub use decide::decide;
 pub use fallback::{Fallback, fall_back};
 pub use mode::{ModeRule, Modes};

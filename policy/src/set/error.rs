@@ -74,8 +74,8 @@ impl PolicyError {
 
     pub(super) fn syntax(text: &str, errors: &ParseErrors) -> Self {
         let first = errors.iter().min_by_key(|error| offset(*error));
-        let (line, column) = place(text, first.and_then(|error| offset(error)).unwrap_or(0));
-        Self::Syntax { line, column, message: first.map_or_else(|| errors.to_string(), |e| message(e)) }
+        let (line, column) = place(text, first.and_then(offset).unwrap_or(0));
+        Self::Syntax { line, column, message: first.map_or_else(|| errors.to_string(), message) }
     }
 
     pub(super) fn meaning(text: &str, error: &ValidationError) -> Self {

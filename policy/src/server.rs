@@ -1,0 +1,55 @@
+//! The webhook. A door turns a gateway's question into a [`schema::RawCall`], [`judge`] answers it, the door says the
+//! answer in the gateway's words.
+
+mod auth; // forward-auth, auth_request, ext_authz by HTTP
+mod envoy; // ext_authz by gRPC
+mod gateway; // what the doors of gateways share
+mod health; // /healthz, /readyz
+mod judge; // deadline, fallback, decision: the same for every door
+mod listen; // connections and their limits
+mod native; // /v1/decide, /v1/decide:batch, /v1/result
+mod problem; // errors as RFC 9457 problem bodies
+mod state; // what the doors share
+
+pub use envoy::{grpc_timeout, serve_grpc};
+pub use judge::{Judged, Logged, Question, Refusal};
+pub use listen::{ServeError, listen};
+pub use problem::Problem;
+pub use state::{AppState, Limits};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::{any, get, post};
+use std::sync::Arc;
+
+/// All HTTP doors.
+pub fn router(state: Arc<AppState>) -> Router {
+    Router::new()
+        .route("/v1/decide", post(native::decide))
+        .route("/v1/decide:batch", post(native::decide_batch))
+        .route("/v1/result", post(native::result))
+        .route("/v1/forward-auth", any(auth::forward))
+        .route("/v1/auth-request", any(auth::auth_request))
+        .route("/v1/ext-authz", any(auth::ext_authz))
+        .route("/v1/ext-authz/{*path}", any(auth::ext_authz))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at this path") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this path takes another method")
+        })
+        .with_state(state)
+}
+
+/// Serves the HTTP doors until `shutdown` is done and the calls in hand are answered.
+///
+/// Errors: a listener beyond loopback, which needs TLS; a listener that broke.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    state: impl Into<Arc<AppState>>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let state = state.into();
+    let limits = state.limits;
+    listen(listener, router(state), limits, shutdown).await
+}

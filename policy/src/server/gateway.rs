@@ -1,0 +1,47 @@
+//! What every door that sees a gateway's HTTP requests does: sight, judge, take the strictest answer.
+
+use super::judge::{Judged, Question, Refusal};
+use super::state::{AppState, now};
+use crate::sighting::{Seen, sight};
+use schema::Mode;
+use schema::decode::DecodeError;
+use std::time::Duration;
+
+/// Why a gateway's question has no decision.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    /// The request cannot be read as a call.
+    Unreadable(DecodeError),
+    /// Too many questions are in hand.
+    Full,
+}
+
+/// Where a question comes from.
+#[derive(Clone, Copy)]
+pub(super) struct From<'a> {
+    pub(super) door: &'static str,
+    pub(super) route: Option<&'a str>,
+    pub(super) within: Option<Duration>,
+}
+
+impl AppState {
+    /// The strictest answer to the calls of a request; none when it holds no call, and may pass.
+    pub(super) async fn ask(&self, seen: &Seen<'_>, from: From<'_>) -> Result<Option<Judged>, Unanswered> {
+        let calls = sight(seen, &self.fallback_id(from.door)).map_err(Unanswered::Unreadable)?;
+        let mut strictest: Option<Judged> = None;
+        for raw in calls {
+            let From { door, route, within } = from;
+            let judged =
+                self.judge(Question { raw, door, route, within }).await.map_err(|Refusal::Full| Unanswered::Full)?;
+            if strictest.as_ref().is_none_or(|so_far| judged.decision.decision > so_far.decision.decision) {
+                strictest = Some(judged);
+            }
+        }
+        Ok(strictest)
+    }
+
+    /// Whether a question without a decision may hold its call up: only where a mode enforces.
+    pub(super) fn binds(&self, route: Option<&str>) -> bool {
+        self.modes.load().at(route, None, now()) == Mode::Enforce
+    }
+}
