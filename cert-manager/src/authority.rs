@@ -115,6 +115,14 @@ impl Authority {
         Ok(params.signed_by(&key, &self.issuer).map_err(sign)?.der().to_vec())
     }
 
+    /// Signs a revocation list.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Sign`].
+    pub(crate) fn sign_crl(&self, params: rcgen::CertificateRevocationListParams) -> Result<Vec<u8>, AuthorityError> {
+        Ok(params.signed_by(&self.issuer).map_err(sign)?.der().to_vec())
+    }
+
     /// Signs a TLS server certificate for `names` (DNS names or addresses).
     ///
     /// # Errors

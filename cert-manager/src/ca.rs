@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::storage::{Disk, Mode, Storage};
 use crate::authority::{Authority, AuthorityError};
-use crate::desk::{Desk, peer::Factory};
+use crate::desk::{Desk, Lists, peer::Factory};
 use crate::device::DeviceId;
 use crate::digest::Digest;
 use crate::est::server::{Limits, serve as serve_tls, wall_clock};
@@ -161,6 +161,9 @@ pub fn open(folder: &Path, config: &Config, risk: Box<dyn RiskSource>) -> Result
         ledger: Ledger::open(&folder.join("ledger.redb"))?,
         office,
         time: files.signing_key("time.key")?,
+        status: files.signing_key("status.key")?,
+        retired: files.retired(number, config)?,
+        lists: Lists::default(),
         issuers: issuers.collect(),
         cacerts,
         roots,
@@ -384,6 +387,16 @@ impl Files {
                 Some(certificate) => all.push(certificate),
                 None => break,
             }
+        }
+        Ok(all)
+    }
+
+    /// Authorities before generation `newest`, oldest first.
+    fn retired(&self, newest: usize, config: &Config) -> Result<Vec<Authority>, CaError> {
+        let mut all = Vec::new();
+        for (number, certificate) in (1..newest).zip(self.generations()?) {
+            let key = self.key_pair(&format!("authority-{number}.key"))?;
+            all.push(Authority::new(certificate, key, config.crl_url.clone())?);
         }
         Ok(all)
     }

@@ -6,6 +6,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::authority::Authority;
 use crate::device::{DeviceId, RequestId};
 use crate::digest::Digest;
 use crate::est::csr::{CsrFacts, parse_csr};
@@ -14,14 +15,17 @@ use crate::floor::{Nonce, TimeAnswer};
 use crate::http::{Request, Response};
 use crate::ledger::{Answer, Ask, Credential, Job, Ledger, LedgerError, Office, Refusal, token_hash};
 use crate::receipt::{SignedReceipt, parse_receipt};
+use crate::revocation::{crl, status_list};
 use crate::risk::RiskSource;
 use crate::rotation::Window;
 use crate::sign::SigningKey;
 use crate::time::{Millis, Span};
 
+pub mod lists; // revocation lists, kept for a moment
 pub mod peer; // who is on the other end, from the certificate TLS has verified
 pub mod route; // which peer may use which route
 
+pub use lists::Lists;
 pub use peer::Peer;
 pub use route::Route;
 
@@ -40,6 +44,12 @@ pub struct Desk {
     pub office: Office,
     /// Signs time answers.
     pub time: SigningKey,
+    /// Signs status lists.
+    pub status: SigningKey,
+    /// Authorities of earlier generations, oldest first: their CRLs are still served.
+    pub retired: Vec<Authority>,
+    /// Lists made a moment ago, so that a crowd of checkers costs one signature.
+    pub lists: Lists,
     /// Subjects of the authorities whose device certificates are read: every generation.
     pub issuers: Vec<String>,
     /// Certificates for `/cacerts`: the authority, its chain, and at a rollover OldWithNew and
@@ -81,6 +91,8 @@ impl Desk {
             Route::Renew => return self.plan_renew(peer, request).unwrap_or_else(Plan::Done),
             Route::Time => self.time(request, now),
             Route::Trust(version) => Ok(self.root(version)),
+            Route::Crl(generation) => self.crl(generation, now),
+            Route::Status => self.status_list(now),
             Route::RenewalInfo => Ok(self.renewal_info()),
             Route::Probe => Ok(Response::empty(204)),
         };
@@ -142,6 +154,27 @@ impl Desk {
             Some(bytes) => Response::new(200, "application/json", bytes.clone()),
             None => Response::text(404, "no such root document"),
         }
+    }
+
+    fn crl(&self, generation: Option<usize>, now: Millis) -> Result<Response, Response> {
+        let newest = self.retired.len() + 1;
+        let number = generation.unwrap_or(newest);
+        let authority = match number.checked_sub(1) {
+            Some(at) if number == newest || at < self.retired.len() => {
+                self.retired.get(at).unwrap_or(&self.office.authority)
+            }
+            _ => return Err(Response::text(404, "no such authority")),
+        };
+        let made = self.lists.fresh(number, now, || crl(&self.ledger.revocations().ok()?, authority, now).ok());
+        let der = made.ok_or_else(|| Response::text(503, "the list cannot be made").with("retry-after", "60"))?;
+        Ok(Response::new(200, "application/pkix-crl", der))
+    }
+
+    fn status_list(&self, now: Millis) -> Result<Response, Response> {
+        let make = || Some(status_list(&self.ledger.revocations().ok()?, &self.status, now));
+        let bytes = self.lists.fresh(0, now, make);
+        let bytes = bytes.ok_or_else(|| Response::text(503, "the list cannot be made").with("retry-after", "60"))?;
+        Ok(Response::new(200, "application/octet-stream", bytes))
     }
 
     fn renewal_info(&self) -> Response {

@@ -18,6 +18,7 @@ pub mod http; // requests and responses as plain values
 pub mod ledger; // the memory of every device, and the rules over it
 pub mod pem; // certificates as text
 pub mod receipt; // hash-chained, signed links, one per certificate
+pub mod revocation; // CRL and status list
 pub mod risk; // how risky a device looks now, asked of others
 pub mod rotation; // what a device does next: facts in, step out
 pub mod sign; // Ed25519 under a role

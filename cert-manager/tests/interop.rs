@@ -207,3 +207,57 @@ fn after_a_rollover_old_and_new_trust_both_reach_the_server() {
     script(dir, &server, "", "pki --estca --url $URL --cacert ca.pem --caout got --outform pem && ls got*");
     server.stop();
 }
+
+#[test]
+fn openssl_and_nginx_refuse_a_revoked_device_by_its_crl() {
+    if !have(&["curl", "openssl", "nginx"]) {
+        return;
+    }
+    let (folder, config) = plain(Enrolment::Automatic);
+    let server = Server::start(folder.path(), &config, Risk::Green);
+    let dir = folder.path();
+    for device in ["good", "bad"] {
+        let text = format!(
+            "openssl ecparam -name prime256v1 -genkey -noout -out {device}.key
+             openssl req -new -key {device}.key -subj /CN={device} -outform DER | base64 -w0 | curl -sf --cacert ca.pem -u any:$TOKEN \
+               --data-binary @- $URL/.well-known/est/simpleenroll | base64 -d | openssl pkcs7 -inform DER -print_certs -out {device}.pem"
+        );
+        script(dir, &server, &token(dir), &text);
+    }
+    ca::revoke(dir, &"bad".parse().unwrap(), "stolen").unwrap();
+    script(
+        dir,
+        &server,
+        "",
+        "curl -sf --cacert ca.pem $URL/v1/crl | openssl crl -inform DER -out crl.pem
+         openssl crl -in crl.pem -noout -CAfile ca.pem 2>&1 | grep 'verify OK'
+         openssl verify -crl_check -CAfile ca.pem -CRLfile crl.pem good.pem
+         openssl verify -crl_check -CAfile ca.pem -CRLfile crl.pem bad.pem 2>&1 | grep 'certificate revoked' && true
+         curl -sf --cacert ca.pem $URL/v1/status | head -c 4 | grep VSL1",
+    );
+    nginx(dir, &server);
+    server.stop();
+}
+
+/// nginx, in one process so that ending it leaves nothing behind, with `ssl_crl`: the good device gets in, the revoked one does not.
+fn nginx(dir: &Path, server: &Server) {
+    // A free port, given back just before nginx takes it.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let at = dir.display();
+    let config = format!(
+        "daemon off; master_process off; pid {at}/nginx.pid; error_log {at}/error.log; events {{}}
+         http {{ access_log off; client_body_temp_path {at}/b; proxy_temp_path {at}/p; fastcgi_temp_path {at}/f;
+         uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;
+         server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {at}/good.pem; ssl_certificate_key {at}/good.key;
+         ssl_client_certificate {at}/ca.pem; ssl_crl {at}/crl.pem; ssl_verify_client on; return 204; }} }}"
+    );
+    fs::write(dir.join("nginx.conf"), config).unwrap();
+    let mut nginx = Command::new("nginx").arg("-c").arg(dir.join("nginx.conf")).arg("-p").arg(dir).spawn().unwrap();
+    let text = format!(
+        "code() {{ curl -sk --retry 20 --retry-connrefused --retry-delay 0 -o /dev/null -w '%{{http_code}}' --cert $1.pem --key $1.key https://127.0.0.1:{port}/; }}
+         is $(code good) 204; is $(code bad) 400"
+    );
+    script(dir, server, "", &text);
+    nginx.kill().unwrap();
+    nginx.wait().unwrap();
+}

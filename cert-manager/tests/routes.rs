@@ -11,7 +11,9 @@ use cert_manager::http::Request;
 use cert_manager::time::Span;
 use common::{START, desk};
 
-const ROUTES: [Route; 8] = [
+const ROUTES: [Route; 10] = [
+    Route::Crl(None),
+    Route::Status,
     Route::CaCerts,
     Route::CsrAttributes,
     Route::Enrol,
@@ -47,7 +49,7 @@ fn peers() -> Vec<(&'static str, Peer)> {
 /// Who may use each route, written independently of the table in the code.
 fn documented(route: Route) -> &'static [&'static str] {
     match route {
-        Route::CaCerts | Route::CsrAttributes | Route::Time | Route::Trust(_) => {
+        Route::CaCerts | Route::CsrAttributes | Route::Time | Route::Trust(_) | Route::Crl(_) | Route::Status => {
             &["anonymous", "stranger", "factory", "current", "quarantine", "expired", "revoked"]
         }
         Route::Enrol => &["anonymous", "factory"],
@@ -65,6 +67,8 @@ fn request(route: Route) -> Request {
         Route::Renew => Request::post(est("simplereenroll"), "application/pkcs10", vec![]),
         Route::Time => Request::post("/v1/time", "application/json", vec![]),
         Route::Trust(n) => Request::get(format!("/v1/trust/{n}")),
+        Route::Crl(_) => Request::get("/v1/crl"),
+        Route::Status => Request::get("/v1/status"),
         Route::RenewalInfo => Request::get("/v1/renewal-info"),
         Route::Probe => Request::post("/v1/probe", "application/json", vec![]),
     }

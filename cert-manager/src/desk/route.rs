@@ -18,6 +18,10 @@ pub enum Route {
     Time,
     /// `GET /v1/trust/N`.
     Trust(u32),
+    /// `GET /v1/crl`, or `GET /v1/crl/N` for the authority of generation N.
+    Crl(Option<usize>),
+    /// `GET /v1/status`.
+    Status,
     /// `GET /v1/renewal-info`.
     RenewalInfo,
     /// `POST /v1/probe`.
@@ -49,16 +53,23 @@ impl Route {
             (Method::Post, Some("simpleenroll"), _) => Some(Self::Enrol),
             (Method::Post, Some("simplereenroll"), _) => Some(Self::Renew),
             (Method::Post, _, "/v1/time") => Some(Self::Time),
+            (Method::Get, _, "/v1/crl") => Some(Self::Crl(None)),
+            (Method::Get, _, "/v1/status") => Some(Self::Status),
             (Method::Get, _, "/v1/renewal-info") => Some(Self::RenewalInfo),
             (Method::Post, _, "/v1/probe") => Some(Self::Probe),
-            (Method::Get, _, path) => path.strip_prefix("/v1/trust/")?.parse().ok().map(Self::Trust),
+            (Method::Get, _, path) => match path.strip_prefix("/v1/crl/") {
+                Some(number) => number.parse().ok().map(|number| Self::Crl(Some(number))),
+                None => path.strip_prefix("/v1/trust/")?.parse().ok().map(Self::Trust),
+            },
             _ => None,
         }
     }
 
     fn door(self) -> Door {
         match self {
-            Self::CaCerts | Self::CsrAttributes | Self::Time | Self::Trust(_) => Door::Everyone,
+            Self::CaCerts | Self::CsrAttributes | Self::Time | Self::Trust(_) | Self::Crl(_) | Self::Status => {
+                Door::Everyone
+            }
             Self::Enrol => Door::Newcomers,
             Self::Renew => Door::Returning,
             Self::RenewalInfo | Self::Probe => Door::Quarantined,

@@ -127,6 +127,9 @@ pub fn desk() -> (cert_manager::desk::Desk, cert_manager::trust::Trust) {
     let trust = Trust::start(&bytes).unwrap();
     let desk = cert_manager::desk::Desk {
         ledger: Ledger::in_memory().unwrap(),
+        status: SigningKey::generate().unwrap(),
+        retired: vec![],
+        lists: Default::default(),
         issuers: vec![office.authority.facts().subject.clone()],
         cacerts: vec![office.authority.certificate().to_vec()],
         office,
