@@ -70,7 +70,7 @@ features! {
     argument_unknown 0 "arguments the tool was never seen with",
     exposure 0 "strongest instruction-like text met so far",
     exposure_last 0 "strongest in the last result",
-    prose_unasked 0 "unasked weight in running text",
+    prose_unasked -1 "unasked weight in running text",
     repeats 0 "how often exactly this call was made before",
     failed_before 0 "the call before failed",
     asked_left 0 "share of what the user asked that no call has used yet",

@@ -1,7 +1,7 @@
 //! Where an argument's value comes from: what the user asked, an earlier result, an earlier argument, or nowhere.
 
 use crate::state::{Place, SessionState, is_content, tool_hash, weight};
-use schema::{Call, Leaf, NameHash, Token};
+use schema::{Call, Leaf, NameHash, Shape, Token};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -82,7 +82,7 @@ pub(crate) fn trace(state: &SessionState, call: &Call) -> Vec<Traced> {
                 token: *token,
                 leaf: at,
                 // A token that many sentences hold says little about any one of them.
-                weight: weight(token.kind) / (1.0 + 0.5 * libm::log(f64::from(count.max(1)))),
+                weight: weight(token.kind) * telling(leaf, token) / (1.0 + 0.5 * libm::log(f64::from(count.max(1)))),
                 mission: state.mission.contains_key(&token.fp.0),
                 prior: state.prior.contains_key(&token.fp.0),
                 count,
@@ -93,6 +93,14 @@ pub(crate) fn trace(state: &SessionState, call: &Call) -> Vec<Traced> {
     }
     out
 }
+
+/// How much of a token's weight counts: the words of running text are written by the agent, often about what it read, and
+/// name no target; what they name counts in full.
+fn telling(leaf: &Leaf, token: &Token) -> f64 {
+    if leaf.shape == Shape::Prose && !token.kind.is_handle() { PROSE_WEIGHT } else { 1.0 }
+}
+
+const PROSE_WEIGHT: f64 = 0.2;
 
 /// Tokens traced of one call: one bit each in a mask.
 pub(crate) const TRACED_MAX: usize = 112;

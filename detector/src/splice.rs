@@ -39,7 +39,7 @@ pub(crate) fn splice(host: &TrainingSession, donor: &TrainingSession, rng: &mut 
     let whole = mission.is_some() && rng.random_bool(0.5);
     let planted = match mission.filter(|_| whole) {
         Some(text) => text.sentences.iter().map(|s| reword(s.clone(), rng)).collect(),
-        None => vec![reword(order(chosen), rng)],
+        None => vec![reword(order(chosen, rng), rng)],
     };
     let resisted = rng.random_bool(0.35);
     let silent = !resisted && rng.random_bool(0.05);
@@ -90,8 +90,9 @@ fn renamed(donor: &TrainingSession, rng: &mut impl RngCore) -> TrainingSession {
 /// Share of splices whose donor is renamed.
 const RENAMED: f64 = 0.8;
 
-/// A call as an order: its tool's name, then its values, in the form of an imperative.
-fn order(call: &Call) -> Sentence {
+/// A call as an order: its tool's name or other words for it, then its values, in the form of an imperative.
+fn order(call: &Call, rng: &mut impl RngCore) -> Sentence {
+    let named = rng.random_bool(0.4);
     let values = call.args.iter().flat_map(|leaf| leaf.tokens.iter().take(LEAF_TOKENS));
     let tokens: Vec<_> =
         call.tool_stems.iter().chain(values).copied().take(schema::limits::SENTENCE_TOKENS_MAX).collect();
