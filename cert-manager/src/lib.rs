@@ -6,6 +6,7 @@
 
 pub mod agent; // the device's side
 pub mod authority; // signs device and server certificates
+pub mod bundle; // signed, numbered, expiring files for devices
 pub mod ca; // what `vedette ca` does, one function a subcommand
 pub mod desk; // the server's answer to each request, without sockets
 pub mod device; // names of devices and requests
