@@ -3,6 +3,7 @@
 use crate::evidence;
 use crate::extraction::PrincipalState;
 use crate::features::{self, Found};
+use crate::fusion;
 use crate::model::Model;
 use crate::state::SessionState;
 use schema::{Call, Digest, PValue, QueryRecord, Risk, Verdict};
@@ -64,11 +65,6 @@ impl Detector {
         Some(features::of(&state, call, &model.markov, &model.provenance).features.row().to_vec())
     }
 
-    /// What the model adds to a call's logit for each unit of each feature, in the same order; empty without a fusion.
-    pub fn weights(&self) -> &[f64] {
-        self.model.as_ref().and_then(|model| model.fusion.as_ref()).map_or(&[], |fusion| fusion.weights())
-    }
-
     /// Moves a principal's state past one of its queries. `None` while there is nothing to say.
     pub fn observe_principal(&self, _state: &mut PrincipalState, _query: &QueryRecord) -> Option<Verdict> {
         None
@@ -76,10 +72,10 @@ impl Detector {
 
     fn judge(&self, model: &Model, state: &SessionState, call: &Call, found: &Found) -> Verdict {
         let row = found.features.row();
-        let score = model.score(&row);
+        let (score, expert) = fusion::score(&model.experts, &row);
         let exposed = state.exposed();
         let p_value = model.calibration.p_value(score, exposed);
-        let (pattern, evidence) = evidence::of(model, state, call, found, p_value);
+        let (pattern, evidence) = evidence::of(expert, state, call, found, p_value);
         Verdict {
             exposed,
             learning: model.calibration.len() < CALIBRATION_MIN,
@@ -111,14 +107,6 @@ impl Detector {
 const CALIBRATION_MIN: usize = 20;
 
 impl Model {
-    /// The score of one row: higher is more anomalous.
-    pub(crate) fn score(&self, row: &[f64]) -> f64 {
-        match &self.fusion {
-            Some(fusion) => fusion.logit(row),
-            None => self.forest.as_ref().map_or(0.0, |forest| 10.0 * (forest.score(row) - 0.5)),
-        }
-    }
-
     /// Keeps a call and its result for the calls after it. `named`: share of its arguments that the user named.
     pub(crate) fn take_in(&self, state: &mut SessionState, call: &Call, named: f64) {
         let at = state.calls;

@@ -1,14 +1,14 @@
 //! Why a verdict is what it is: which text, which value, which step, which feature.
 
 use crate::features::{Found, NAMES};
-use crate::model::Model;
+use crate::fusion::{Expert, Kind};
 use crate::state::SessionState;
 use schema::limits::EVIDENCE_MAX;
 use schema::{Call, Evidence, PValue, Pattern, Source};
 
 /// Names the pattern and lists the reasons, strongest first.
 pub(crate) fn of(
-    model: &Model,
+    expert: Option<&Expert>,
     state: &SessionState,
     call: &Call,
     found: &Found,
@@ -18,12 +18,8 @@ pub(crate) fn of(
         return (Pattern::None, Vec::new());
     }
     let row = found.features.row();
-    let parts: Vec<f64> = match &model.fusion {
-        Some(fusion) => fusion.parts(&row).map(|part| part.max(0.0)).collect(),
-        None => model.forest.as_ref().map_or_else(Vec::new, |f| {
-            f.attribution(ndarray::ArrayView1::from(&row)).iter().map(|p| p.max(0.0)).collect()
-        }),
-    };
+    let parts: Vec<f64> =
+        expert.map_or_else(Vec::new, |e| e.scorer.parts(&row)).iter().map(|part| part.max(0.0)).collect();
     let total: f64 = parts.iter().sum::<f64>().max(f64::MIN_POSITIVE);
     let (mut text, mut edge, mut rest) = (0.0, 0.0, Vec::new());
     for ((name, part), value) in NAMES.iter().zip(&parts).zip(row) {
@@ -54,7 +50,9 @@ pub(crate) fn of(
     }
     out.sort_by(|a, b| share(b).total_cmp(&share(a)));
     out.truncate(EVIDENCE_MAX);
-    (if found.window.is_some() { Pattern::Injection } else { Pattern::Abuse }, out)
+    let told =
+        expert.is_some_and(|e| e.kind != Kind::Odd) || found.features.window_strength >= crate::strength::EXPOSED;
+    (if told && found.window.is_some() { Pattern::Injection } else { Pattern::Abuse }, out)
 }
 
 fn share(evidence: &Evidence) -> f64 {

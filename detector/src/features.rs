@@ -19,7 +19,12 @@ macro_rules! features {
         pub(crate) struct Features { $(#[doc = $doc] pub(crate) $name: f64),* }
         impl Features {
             /// The row, in the order of [`NAMES`].
-            pub(crate) fn row(&self) -> [f64; COUNT] { [$(self.$name),*] }
+            pub(crate) fn row(&self) -> Row { [$(self.$name),*] }
+            /// The features of a row.
+            pub(crate) fn of_row(row: &Row) -> Self {
+                let [$($name),*] = *row;
+                Self { $($name),* }
+            }
         }
     };
 }
@@ -80,6 +85,9 @@ features! {
     cut 0 "arguments were cut",
     window_continues 0 "the passage stands amid others",
 }
+
+/// One call's features as numbers.
+pub(crate) type Row = [f64; COUNT];
 
 /// Number of features.
 pub(crate) const COUNT: usize = 54;

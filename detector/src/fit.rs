@@ -4,8 +4,9 @@
 //! (cross-fitted by mission), then the calibration on scores whose fusion never saw them either.
 
 use crate::conformal::Calibration;
-use crate::features::{self, Features};
+use crate::features::{self, Features, Row};
 use crate::forest::ForestParams;
+use crate::fusion::{self, Expert, Kind, Scale, Scorer};
 use crate::logistic::{Logistic, LogisticParams};
 use crate::markov::Markov;
 use crate::model::Model;
@@ -88,50 +89,51 @@ pub fn fit(sessions: &[TrainingSession], options: &FitOptions) -> Result<Model, 
         }
     }
 
-    let fusion = fuse(own.iter().chain(&made), None);
+    let experts = |without: Option<u64>| -> Vec<Expert> {
+        Kind::ALL.iter().filter_map(|kind| expert(*kind, &own, &made, without, options.seed)).collect()
+    };
     let (mut clean, mut exposed) = (Vec::new(), Vec::new());
-    let forest = grow(&own, options.seed);
     for part in 0..PARTS {
-        let Some(held_out) = fuse(own.iter().chain(&made), Some(part)) else { break };
-        let highest = |rows: &Rows| {
-            rows.rows
-                .iter()
-                .filter(|(_, l)| *l == Label::Host)
-                .map(|(row, _)| held_out.logit(row))
-                .fold(f64::NEG_INFINITY, f64::max)
-        };
+        let held_out = experts(Some(part));
+        let highest =
+            |rows: &Rows| rows.own().map(|row| fusion::score(&held_out, row).0).fold(f64::NEG_INFINITY, f64::max);
         clean.extend(own.iter().filter(|r| r.part == part).map(highest).filter(|s| s.is_finite()));
-        let resisted = made.iter().filter(|r| r.part == part && r.rows.iter().all(|(_, l)| *l == Label::Host));
-        exposed.extend(resisted.map(highest).filter(|s| s.is_finite()));
+        exposed.extend(made.iter().filter(|r| r.part == part && r.resisted()).map(highest).filter(|s| s.is_finite()));
     }
     let tables = Tables::learn(sessions.iter().collect(), &strength);
-    let mut model = Model {
+    let model = Model {
         strength: strength.clone(),
         markov: tables.markov,
         provenance: tables.provenance,
-        fusion,
-        forest,
-        calibration: Calibration::default(),
+        experts: experts(None),
+        calibration: Calibration::new(clean, exposed),
         extraction: None,
         sessions: u32::try_from(sessions.len()).unwrap_or(u32::MAX),
     };
-    if model.fusion.is_none() {
-        clean = own
-            .iter()
-            .map(|r| r.rows.iter().map(|(row, _)| model.score(row)).fold(f64::NEG_INFINITY, f64::max))
-            .filter(|s| s.is_finite())
-            .collect();
-    }
-    model.calibration = Calibration::new(clean, exposed);
     Ok(model)
 }
-
-type Row = [f64; features::COUNT];
 
 /// One session's rows.
 struct Rows {
     part: u64,
     rows: Vec<(Row, Label)>,
+}
+
+impl Rows {
+    /// Rows of the host's own calls.
+    fn own(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|(_, label)| *label == Label::Host).map(|(row, _)| row)
+    }
+
+    /// Rows of calls that serve what was planted.
+    fn serving(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|(_, label)| *label == Label::Serves).map(|(row, _)| row)
+    }
+
+    /// No call serves what was planted, if anything was.
+    fn resisted(&self) -> bool {
+        self.rows.iter().all(|(_, label)| *label == Label::Host)
+    }
 }
 
 /// What the features are computed with.
@@ -227,12 +229,29 @@ fn splices(sessions: &[TrainingSession], rng: &mut ChaCha8Rng) -> Vec<(usize, sp
     out
 }
 
-/// The logistic of served against own calls, without one part.
+/// One expert, fitted and scaled without one part.
+fn expert(kind: Kind, own: &[Rows], made: &[Rows], without: Option<u64>, seed: u64) -> Option<Expert> {
+    let kept = || own.iter().chain(made).filter(|r| Some(r.part) != without);
+    let scorer = match kind {
+        Kind::Named | Kind::Restated => Scorer::Logistic(fuse(kind, &kept().collect::<Vec<_>>())?),
+        Kind::Odd => Scorer::Forest(grow(own.iter().filter(|r| Some(r.part) != without), seed)?),
+    };
+    let honest = kept().filter(|r| r.resisted());
+    let highest =
+        honest.filter_map(|r| r.own().filter(|row| kind.speaks(row)).map(|row| scorer.raw(row)).max_by(f64::total_cmp));
+    // Sessions the expert is silent in count as ordinary.
+    let mut highest: Vec<f64> = highest.collect();
+    let silent = kept().filter(|r| r.resisted()).count() - highest.len();
+    let low = highest.iter().copied().fold(f64::INFINITY, f64::min);
+    highest.extend(std::iter::repeat_n(if low.is_finite() { low } else { 0.0 }, silent));
+    Some(Expert { kind, scale: Scale::of(kind, highest)?, scorer })
+}
+
+/// The logistic of served against own calls.
 ///
-/// A session is judged by its most anomalous call, so after a first fit the own calls that look worst, one a session,
-/// are given their full say beside all the others.
-fn fuse<'r>(sessions: impl Iterator<Item = &'r Rows>, without: Option<u64>) -> Option<Logistic> {
-    let kept: Vec<&Rows> = sessions.filter(|r| Some(r.part) != without).collect();
+/// A session is judged by its most anomalous call, so after a first fit only the own call that looks worst speaks for
+/// each session.
+fn fuse(kind: Kind, kept: &[&Rows]) -> Option<Logistic> {
     let params = LogisticParams { ridge: RIDGE, signs: features::SIGNS };
     let fit = |rows: Vec<(&Row, bool)>| {
         let records = Array2::from_shape_fn((rows.len(), features::COUNT), |(row, at)| {
@@ -241,17 +260,16 @@ fn fuse<'r>(sessions: impl Iterator<Item = &'r Rows>, without: Option<u64>) -> O
         let targets = Array1::from_iter(rows.iter().map(|(_, serves)| *serves));
         params.fit(&Dataset::new(records, targets)).ok()
     };
-    let labelled =
-        |r: &'r Rows| r.rows.iter().filter(|(_, l)| *l != Label::Ignore).map(|(row, l)| (row, *l == Label::Serves));
-    let mut fusion = fit(kept.iter().flat_map(|r| labelled(r)).collect())?;
+    let serving: Vec<&Row> = kept.iter().flat_map(|r| r.serving()).filter(|row| kind.speaks(row)).collect();
+    let own = |r: &Rows| -> Vec<Row> { r.own().filter(|row| kind.speaks(row)).copied().collect() };
+    let owned: Vec<Vec<Row>> = kept.iter().map(|r| own(r)).collect();
+    let positives = || serving.iter().map(|row| (*row, true));
+    let mut fusion = fit(positives().chain(owned.iter().flatten().map(|row| (row, false))).collect())?;
     for _ in 0..WORST_ROUNDS {
-        let mut rows: Vec<(&Row, bool)> = Vec::new();
-        for session in &kept {
-            let own = labelled(session).filter(|(_, serves)| !serves);
-            rows.extend(own.max_by(|(a, _), (b, _)| fusion.logit(a.as_slice()).total_cmp(&fusion.logit(b.as_slice()))));
-            rows.extend(labelled(session).filter(|(_, serves)| *serves));
-        }
-        fusion = fit(rows)?;
+        let worst = owned.iter().filter_map(|rows| {
+            rows.iter().max_by(|a, b| fusion.logit(a.as_slice()).total_cmp(&fusion.logit(b.as_slice())))
+        });
+        fusion = fit(positives().chain(worst.map(|row| (row, false))).collect())?;
     }
     Some(fusion)
 }
@@ -260,8 +278,8 @@ fn fuse<'r>(sessions: impl Iterator<Item = &'r Rows>, without: Option<u64>) -> O
 const WORST_ROUNDS: usize = 2;
 
 /// The forest over honest rows; sampled by the forest itself.
-fn grow(own: &[Rows], seed: u64) -> Option<crate::forest::Forest> {
-    let rows: Vec<&Row> = own.iter().flat_map(|r| &r.rows).map(|(row, _)| row).collect();
+fn grow<'r>(own: impl Iterator<Item = &'r Rows>, seed: u64) -> Option<crate::forest::Forest> {
+    let rows: Vec<&Row> = own.flat_map(|r| r.own()).collect();
     let matrix = Array2::from_shape_fn((rows.len(), features::COUNT), |(row, at)| {
         rows.get(row).and_then(|r| r.get(at)).copied().unwrap_or(0.0)
     });

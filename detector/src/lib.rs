@@ -10,8 +10,9 @@ mod features; // one call as a row of numbers
 mod fit; // sessions → model
 mod forest; // isolation forest
 mod fp; // maps keyed by fingerprints
+mod fusion; // experts → one score
 mod limits; // bounds of a session's state
-mod logistic; // the fusion
+mod logistic; // an expert: sign-constrained logistic regression
 mod markov; // sequence model over tools
 mod model; // the file
 mod provenance; // where values come from

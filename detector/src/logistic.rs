@@ -147,11 +147,6 @@ impl Logistic {
         self.weights.iter().zip(row).fold(self.bias, |sum, (weight, x)| sum + weight * x)
     }
 
-    /// Weights of the raw features, in logits a unit.
-    pub(crate) fn weights(&self) -> &[f64] {
-        &self.weights
-    }
-
     /// What each feature adds to the logit, counted from its usual value.
     pub(crate) fn parts<'a>(&'a self, row: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
         self.weights.iter().zip(row).zip(&self.means).map(|((weight, x), mean)| weight * (x - mean))
@@ -183,7 +178,7 @@ mod tests {
     #[test]
     fn no_weight_ever_has_the_other_sign() {
         let model = LogisticParams { ridge: 1.0, signs: &[-1, 1, 0] }.fit(&rows()).unwrap();
-        assert_eq!(model.weights(), [0.0, 0.0, 0.0]);
+        assert_eq!(model.weights, [0.0, 0.0, 0.0]);
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! A fitted model: a versioned, checksummed file. It holds counts, weights and unkeyed hashes of names, no text.
 
 use crate::conformal::Calibration;
-use crate::forest::Forest;
-use crate::logistic::Logistic;
+use crate::fusion::Expert;
 use crate::markov::Markov;
 use crate::provenance::Provenance;
 use crate::strength::Strength;
@@ -15,9 +14,7 @@ pub struct Model {
     pub(crate) strength: Strength,
     pub(crate) markov: Markov,
     pub(crate) provenance: Provenance,
-    /// Served-or-own logistic; absent when there was too little to learn it from.
-    pub(crate) fusion: Option<Logistic>,
-    pub(crate) forest: Option<Forest>,
+    pub(crate) experts: Vec<Expert>,
     pub(crate) calibration: Calibration,
     pub(crate) extraction: Option<crate::extraction::Honest>,
     /// Sessions it was fitted on.

@@ -94,8 +94,9 @@ const RENAMED: f64 = 0.8;
 fn order(call: &Call, rng: &mut impl RngCore) -> Sentence {
     let named = rng.random_bool(0.4);
     let values = call.args.iter().flat_map(|leaf| leaf.tokens.iter().take(LEAF_TOKENS));
-    let tokens: Vec<_> =
-        call.tool_stems.iter().chain(values).copied().take(schema::limits::SENTENCE_TOKENS_MAX).collect();
+    let stems: Vec<Token> = call.tool_stems.iter().filter(|_| named || rng.random_bool(0.4)).copied().collect();
+    let tokens: Vec<Token> =
+        stems.into_iter().chain(values.copied()).take(schema::limits::SENTENCE_TOKENS_MAX).collect();
     let mut cues = Cues::IMPERATIVE.with(Cues::PROSE);
     if tokens.iter().any(|t| t.kind.is_handle()) {
         cues = cues.with(Cues::HANDLE);
