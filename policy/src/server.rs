@@ -3,6 +3,7 @@
 
 mod auth; // forward-auth, auth_request, ext_authz by HTTP
 mod envoy; // ext_authz by gRPC
+mod ext_proc; // bodies of requests and responses
 mod gateway; // what the doors of gateways share
 mod health; // /healthz, /readyz
 mod judge; // deadline, fallback, decision: the same for every door

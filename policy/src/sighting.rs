@@ -5,8 +5,12 @@
 //! the agent's to choose.
 
 mod body; // arguments, JSON-RPC
+mod outcome; // how a call ended
+mod sse; // streamed responses
 mod template; // paths as tools
 
+pub use outcome::{Outcome, outcome};
+pub use sse::{EVENT_BYTES_MAX, Sse};
 pub use template::template;
 
 use body::{Body, read};

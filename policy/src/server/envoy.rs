@@ -3,7 +3,7 @@
 //! A denial is a decision of the policies. A failure of ours is a gRPC error, so that Envoy's `failure_mode_allow` has
 //! its say; where no mode binds, a failure is an OK marked degraded, for shadow must never hold a call up.
 
-mod metadata; // dynamic metadata: what the access log and later filters can read
+pub(super) mod metadata; // dynamic metadata: what the access log and later filters can read
 mod timeout; // the `grpc-timeout` header
 
 pub use timeout::grpc_timeout;
@@ -39,13 +39,17 @@ pub async fn serve_grpc(
     // Base64 and headers come on top of the body.
     let bytes_max = limits.body_bytes_max.saturating_add(64 * 1024);
     let door = AuthorizationServer::new(Door(Arc::clone(&state))).max_decoding_message_size(bytes_max);
-    let routes = tonic::service::Routes::new(door).add_service(health);
+    let routes = tonic::service::Routes::new(door)
+        .add_service(super::ext_proc::service(Arc::clone(&state), bytes_max))
+        .add_service(health);
     let report = tokio::spawn(async move {
         loop {
             let status =
                 if state.scorer.not_ready().is_none() { ServingStatus::Serving } else { ServingStatus::NotServing };
             reporter.set_service_status("", status).await;
-            reporter.set_service_status("envoy.service.auth.v3.Authorization", status).await;
+            for service in ["envoy.service.auth.v3.Authorization", "envoy.service.ext_proc.v3.ExternalProcessor"] {
+                reporter.set_service_status(service, status).await;
+            }
             tokio::time::sleep(HEALTH_EVERY).await;
         }
     });

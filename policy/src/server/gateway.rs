@@ -3,8 +3,8 @@
 use super::judge::{Judged, Question, Refusal};
 use super::state::{AppState, now};
 use crate::sighting::{Seen, sight};
-use schema::Mode;
 use schema::decode::DecodeError;
+use schema::{Mode, RawCall};
 use std::time::Duration;
 
 /// Why a gateway's question has no decision.
@@ -28,6 +28,11 @@ impl AppState {
     /// The strictest answer to the calls of a request; none when it holds no call, and may pass.
     pub(super) async fn ask(&self, seen: &Seen<'_>, from: From<'_>) -> Result<Option<Judged>, Unanswered> {
         let calls = sight(seen, &self.fallback_id(from.door)).map_err(Unanswered::Unreadable)?;
+        self.ask_about(calls, from).await
+    }
+
+    /// The same for calls that were sighted already.
+    pub(super) async fn ask_about(&self, calls: Vec<RawCall>, from: From<'_>) -> Result<Option<Judged>, Unanswered> {
         let mut strictest: Option<Judged> = None;
         for raw in calls {
             let From { door, route, within } = from;

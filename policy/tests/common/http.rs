@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 #[derive(Default)]
 pub struct Scripted {
     pub seen: Mutex<Vec<(String, Phase)>>,
+    pub results: Mutex<Vec<serde_json::Value>>,
     pub go_on: Notify,
     pub asked: Notify,
     pub finished: Notify,
@@ -43,7 +44,10 @@ impl Scorer for Scripted {
             _ => {}
         }
         let call = seal(&raw, &TenantKey::new([7; 32]));
+        // A result that says POISON makes every later call a hijack.
+        let poisoned = self.results.lock().unwrap().iter().any(|result| result.to_string().contains("POISON"));
         let (p, pattern) = match kind {
+            _ if poisoned => (0.001, Pattern::Injection),
             "hijacked" => (0.001, Pattern::Injection),
             "maybe" => (0.015, Pattern::Injection),
             "copy" => (0.025, Pattern::Extraction),
@@ -55,6 +59,7 @@ impl Scorer for Scripted {
 
     async fn result(&self, raw: RawCall) -> Result<(), ScorerError> {
         self.seen.lock().unwrap().push((raw.tool.as_str().to_owned(), raw.phase));
+        self.results.lock().unwrap().push(raw.result.unwrap_or_default());
         Ok(())
     }
 

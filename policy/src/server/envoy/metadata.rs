@@ -5,7 +5,7 @@ use crate::answer::word;
 use envoy_types::pb::google::protobuf::{ListValue, Struct, Value, value::Kind};
 
 /// `id`, `decision`, `would`, `degraded`, `reasons`, and with a score `risk`, `p_value`, `exposed`.
-pub(super) fn of(judged: &Judged) -> Struct {
+pub(in crate::server) fn of(judged: &Judged) -> Struct {
     let decision = &judged.decision;
     let reasons = decision.reasons.iter().map(|id| text(id.as_str())).collect();
     let mut fields = vec![
