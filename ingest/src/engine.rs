@@ -153,6 +153,8 @@ pub struct Summary {
     pub replayed: u64,
     /// Records read again and passed over.
     pub passed_over: u64,
+    /// Partitions taken over from a checkpoint of another model than the one in force.
+    pub models_changed: u64,
     /// Checkpoints stored.
     pub checkpoints: u64,
     /// Checkpoints that could not be stored.
@@ -167,6 +169,7 @@ impl Summary {
         self.aborted += other.aborted;
         self.replayed += other.replayed;
         self.passed_over += other.passed_over;
+        self.models_changed += other.models_changed;
         self.checkpoints += other.checkpoints;
         self.checkpoints_failed += other.checkpoints_failed;
         self.restarts += other.restarts;

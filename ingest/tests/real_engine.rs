@@ -16,8 +16,8 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{Offset, TopicPartitionList};
 use std::num::NonZeroU8;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use support::process::{Process, Told};
 use support::{Running, assert_each_answered_once, calls};
 use tempfile::TempDir;
 
@@ -122,7 +122,15 @@ async fn killed_engines_lose_and_double_nothing() {
     let all = calls(&desk.calls, 20, 500);
     let mut reader = Reader::start(desk.broker.bootstrap(), &desk.verdicts).await.unwrap();
     for (round, records) in all.chunks(2_000).enumerate() {
-        let victim = Process::start(&desk, folder.path());
+        let victim = Process::start(&Told {
+            brokers: desk.broker.bootstrap(),
+            group: &desk.config.group,
+            instance: "0",
+            membership: Membership::Dynamic,
+            calls: &desk.calls,
+            verdicts: &desk.verdicts,
+            checkpoints: folder.path(),
+        });
         desk.send(records.to_vec()).await;
         // Killed while it is at it: some of its answers are there, most are not.
         reader.take(if round == 0 { 100 } else { 1_500 }).await.unwrap();
@@ -191,41 +199,8 @@ async fn a_broker_that_is_away_does_not_keep_an_engine_from_stopping() {
     assert_eq!(summary.records, 10);
 }
 
-/// An engine in a process of its own, killed with SIGKILL on drop.
-struct Process(Child);
-
-impl Process {
-    fn start(desk: &Desk, checkpoints: &std::path::Path) -> Self {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "an_engine_process", "--nocapture"])
-            .env("ENGINE_PROCESS", [desk.broker.bootstrap(), &desk.config.group, &desk.calls, &desk.verdicts].join(" "))
-            .env("ENGINE_CHECKPOINTS", checkpoints)
-            .stdout(Stdio::null())
-            .spawn();
-        Self(child.unwrap())
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-/// No test: what [`Process`] runs, in this very binary. Does nothing when it is not told to be one.
+/// No test: what a [`Process`] runs, in this very binary. Does nothing when it is not told to be one.
 #[tokio::test]
 async fn an_engine_process() {
-    let Ok(told) = std::env::var("ENGINE_PROCESS") else { return };
-    let [brokers, group, calls, verdicts] = told.split(' ').collect::<Vec<_>>()[..] else { panic!("`{told}`") };
-    let store = FolderStore::open(std::env::var("ENGINE_CHECKPOINTS").unwrap().as_ref()).unwrap();
-    let config = EngineConfig {
-        inputs: vec![calls.to_owned()],
-        group: group.to_owned(),
-        limits: Limits { batch_records_max: 100, checkpoint_records: 700, ..Limits::default() },
-        checkpoints: Some(Arc::new(store)),
-        ..EngineConfig::new(brokers)
-    };
-    let engine = Running::start(config, verdicts);
-    panic!("{}", engine.failed().await);
+    support::process::serve_as_told().await;
 }

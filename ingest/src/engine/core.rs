@@ -126,6 +126,9 @@ pub struct Counts {
     pub passed_over: u64,
     /// Batches that had to be written again.
     pub aborted: u64,
+    /// States taken over from a checkpoint made under another model than the one now in force: what was folded since
+    /// then is folded again, in silence, under the new one.
+    pub models_changed: u64,
     /// Checkpoints stored.
     pub checkpoints: u64,
     /// Checkpoints that could not be stored.
@@ -258,6 +261,7 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
                 offset,
                 source,
             })?;
+            self.counts.models_changed += u64::from(operator.model() != checkpoint.model);
         }
         self.tenures += 1;
         let mut slot = Slot::new(partition, operator, self.tenures, &start, self.now);

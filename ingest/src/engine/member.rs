@@ -444,6 +444,7 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
             aborted: counts.aborted,
             replayed: counts.replayed,
             passed_over: counts.passed_over,
+            models_changed: counts.models_changed,
             checkpoints: counts.checkpoints,
             checkpoints_failed: counts.checkpoints_failed,
             ..Summary::default()

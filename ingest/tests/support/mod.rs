@@ -2,6 +2,8 @@
 //! reordered anywhere shows in the answers.
 #![allow(dead_code, reason = "each test binary uses its own part of this module")]
 
+pub mod process;
+
 use ingest::engine::{self, EngineConfig, Summary};
 use ingest::read_back::Reader;
 use ingest::topics::TopicSpec;

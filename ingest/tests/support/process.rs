@@ -1,0 +1,66 @@
+//! An engine in a process of its own, to be killed without warning.
+
+use super::Running;
+use ingest::checkpoint::FolderStore;
+use ingest::engine::{EngineConfig, Limits, Membership};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+/// What the process is told.
+pub struct Told<'a> {
+    pub brokers: &'a str,
+    pub group: &'a str,
+    pub instance: &'a str,
+    pub membership: Membership,
+    pub calls: &'a str,
+    pub verdicts: &'a str,
+    pub checkpoints: &'a Path,
+}
+
+/// Killed with SIGKILL on drop.
+pub struct Process(Child);
+
+impl Process {
+    /// Runs `an_engine_process` of this test binary, which calls [`serve_as_told`].
+    pub fn start(told: &Told<'_>) -> Self {
+        let membership = if told.membership == Membership::Static { "static" } else { "dynamic" };
+        let words = [told.brokers, told.group, told.instance, membership, told.calls, told.verdicts].join(" ");
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "an_engine_process", "--nocapture"])
+            .env("ENGINE_PROCESS", words)
+            .env("ENGINE_CHECKPOINTS", told.checkpoints)
+            .stdout(Stdio::null())
+            .spawn();
+        Self(child.unwrap())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// Serves until killed, when this process was started by [`Process::start`]; else returns at once.
+pub async fn serve_as_told() {
+    let Ok(told) = std::env::var("ENGINE_PROCESS") else { return };
+    let [brokers, group, instance, membership, calls, verdicts] = told.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("`{told}`")
+    };
+    let store = FolderStore::open(std::env::var("ENGINE_CHECKPOINTS").unwrap().as_ref()).unwrap();
+    let config = EngineConfig {
+        inputs: vec![calls.to_owned()],
+        group: group.to_owned(),
+        instance: instance.to_owned(),
+        membership: if membership == "static" { Membership::Static } else { Membership::Dynamic },
+        limits: Limits { batch_records_max: 100, checkpoint_records: 700, ..Limits::default() },
+        checkpoints: Some(Arc::new(store)),
+        // The least a broker takes: the group misses the killed soon.
+        client: BTreeMap::from([("session.timeout.ms".to_owned(), "6000".to_owned())]),
+        ..EngineConfig::new(brokers)
+    };
+    panic!("{}", Running::start(config, verdicts).failed().await);
+}
