@@ -153,3 +153,6 @@ pub fn query_record(call: &Call) -> Option<QueryRecord> {
         result_bytes: call.result_bytes,
     })
 }
+
+#[cfg(test)]
+mod tests;

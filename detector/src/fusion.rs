@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Kind {
     /// Calls that take an address, URL, path or code from a result, not asked for.
     Named,
-    /// Calls that a passage of a result explains otherwise.
+    /// Any call: whether it does what a passage of a result says.
     Restated,
     /// Any call: how isolated its features are.
     Odd,
@@ -50,7 +50,7 @@ impl Kind {
         let f = Features::of_row(row);
         match self {
             Kind::Named => f.handles_from_results > 0.0,
-            Kind::Restated => f.handles_from_results == 0.0 && f.window_mass > 0.0,
+            Kind::Restated => true,
             Kind::Odd => true,
         }
     }
@@ -59,7 +59,7 @@ impl Kind {
     fn tail(self) -> f64 {
         match self {
             Kind::Named => 0.01,
-            Kind::Restated => 0.005,
+            Kind::Restated => 0.01,
             Kind::Odd => 0.002,
         }
     }

@@ -1,11 +1,11 @@
 //! Honest clients → what honest clients show.
 //!
-//! Clients are in two sides (their pools, else by turns). Each side is judged by the other side's prototypes, and a
-//! query that both sent is left out: calibrated on rows that were stored, every honest newcomer looks strange.
+//! Clients are in two sides (their pools, else by turns). Each side is judged by the other side's prototypes, and
+//! copies are passed over: calibrated on rows that were stored, every honest newcomer looks strange.
 
 use super::judge::{Judge, Level, STATISTICS, Spread};
-use super::sketch::Vector;
-use super::space::{Space, median};
+use super::sketch::{Vector, distance2};
+use super::space::{COPY, Space, median, typical_pair};
 use super::walk::{Step, Walk};
 use super::{Api, Client, Honest, KnownApi};
 use crate::conformal::Calibration;
@@ -17,9 +17,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Prototypes of one API.
 const PROTOTYPES_MAX: usize = 1_024;
+/// Queries that the prototypes are drawn from.
+const DRAWN_MAX: usize = 4 * PROTOTYPES_MAX;
 /// APIs of one model; those with most clients stay.
 const APIS_MAX: usize = 16;
-/// Fewest clients of one side, and queries of one side that the other never sent, to learn an API from.
+/// Fewest clients, and distinct queries, of one side to learn an API from.
 const CLIENTS_MIN: usize = 5;
 const QUERIES_MIN: usize = 20;
 /// Queries of others that the bases are measured on.
@@ -66,17 +68,15 @@ fn learn(clients: &[(bool, Vec<&QueryRecord>)], seed: u64) -> Option<KnownApi> {
     let mut lives = Vec::new();
     let mut bases = Vec::new();
     for (own, others) in [(first, side(false)), (second, side(true))] {
-        let fps: BTreeSet<u64> = own.iter().map(|(fp, _)| *fp).collect();
-        let others: Vec<Vec<&QueryRecord>> =
-            others.map(|queries| queries.iter().copied().filter(|q| !fps.contains(&q.query.fp)).collect()).collect();
+        let others: Vec<&[&QueryRecord]> = others.collect();
         let mut space = Space::of(own.iter().map(|(_, vector)| vector.clone()).collect())?;
-        let mut sample: Vec<(u64, Vector)> = pick(others.iter().map(Vec::as_slice), &mut rng);
+        let mut sample: Vec<(u64, Vector)> = pick(others.iter().copied(), &mut rng);
         sample.truncate(MEASURED_ON);
         let sample: Vec<Vector> = sample.into_iter().map(|(_, vector)| vector).collect();
         if sample.len() < QUERIES_MIN || !space.measure_on(&sample) {
             return None;
         }
-        lives.extend(others.iter().filter(|queries| !queries.is_empty()).map(|queries| life(queries, &space)));
+        lives.extend(others.iter().map(|queries| life(queries, &space)));
         bases.push((space.base, space.region));
     }
     // As many as either side had: the same density, so the same distances.
@@ -93,13 +93,22 @@ fn learn(clients: &[(bool, Vec<&QueryRecord>)], seed: u64) -> Option<KnownApi> {
     Some(KnownApi { space, judge: judge(&lives)? })
 }
 
-/// Distinct queries of some clients, at most [`PROTOTYPES_MAX`], drawn by chance from the seed.
+/// Distinct queries of some clients, at most [`PROTOTYPES_MAX`], drawn by chance from the seed; one of several copies.
 fn pick<'q>(clients: impl Iterator<Item = &'q [&'q QueryRecord]>, rng: &mut ChaCha8Rng) -> Vec<(u64, Vector)> {
     let distinct: BTreeMap<u64, &QueryRecord> = clients.flatten().map(|query| (query.query.fp, *query)).collect();
     let mut order: Vec<&QueryRecord> = distinct.into_values().collect();
     order.shuffle(rng);
-    order.truncate(PROTOTYPES_MAX);
-    order.into_iter().map(|query| (query.query.fp, Vector::from(&query.query))).collect()
+    order.truncate(DRAWN_MAX);
+    let drawn: Vec<(u64, Vector)> = order.iter().map(|q| (q.query.fp, Vector::from(&q.query))).collect();
+    let few: Vec<Vector> = drawn.iter().take(MEASURED_ON).map(|(_, vector)| vector.clone()).collect();
+    let copy = typical_pair(&few).map_or(0.0, |typical| COPY * typical);
+    let mut kept: Vec<(u64, Vector)> = Vec::new();
+    for (fp, vector) in drawn {
+        if kept.len() < PROTOTYPES_MAX && kept.iter().all(|(_, k)| f64::from(distance2(k, &vector)) > copy * copy) {
+            kept.push((fp, vector));
+        }
+    }
+    kept
 }
 
 /// The steps of one client, distances not yet standardised.

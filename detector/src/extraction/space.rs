@@ -20,12 +20,16 @@ pub(super) struct Space {
     pub(super) base: [f64; 2],
     /// Two queries nearer than this are of one region.
     pub(super) region: f64,
+    /// Two queries nearer than this are one, but for noise.
+    copy: f64,
 }
 
 /// Share of the mean variance added to each direction.
 const RIDGE: f64 = 0.03;
 /// Smallest distance told apart, as a share of the base.
 const NEAREST: f64 = 1e-3;
+/// Share of the typical distance between honest queries below which two are copies.
+pub(super) const COPY: f64 = 0.05;
 /// Prototypes that the typical distance between honest queries is taken from.
 const PAIRS_FROM: usize = 256;
 
@@ -35,10 +39,11 @@ impl Space {
         let dims = prototypes.first()?.dims();
         let factor = cholesky(covariance(&prototypes, dims)?, dims);
         let inverse = (0..dims).filter_map(|i| factor.get(i * (i + 1) / 2 + i)).map(|d| 1.0 / d).collect();
-        let mut space = Self { prototypes, whitened: Vec::new(), factor, inverse, base: [1.0; 2], region: 1.0 };
+        let mut space =
+            Self { prototypes, whitened: Vec::new(), factor, inverse, base: [1.0; 2], region: 1.0, copy: 0.0 };
         space.whitened = space.prototypes.iter().map(|p| space.whiten(p)).collect();
         let typical = typical_pair(&space.prototypes)?;
-        (space.base, space.region) = ([typical; 2], typical);
+        (space.base, space.region, space.copy) = ([typical; 2], typical, COPY * typical);
         Some(space)
     }
 
@@ -60,21 +65,29 @@ impl Space {
         [libm::log(plain / base + NEAREST), libm::log(whitened / whitened_base + NEAREST)]
     }
 
-    /// Mean of the three nearest, plain; the nearest, whitened.
+    /// Mean of the three nearest, plain; the nearest, whitened. Copies of the query are passed over: what other
+    /// clients also sent would else look nearer than what is new and as honest.
     fn far(&self, query: &Vector) -> [f64; 2] {
-        let mut three = [f32::INFINITY; 3];
-        for prototype in &self.prototypes {
+        let white = self.whiten(query);
+        let copy2 = (self.copy * self.copy) as f32;
+        let (mut three, mut nearest) = ([f32::INFINITY; 3], f32::INFINITY);
+        for (prototype, whitened) in self.prototypes.iter().zip(&self.whitened) {
             let mut found = distance2(query, prototype);
+            if found <= copy2 {
+                continue;
+            }
             for kept in &mut three {
                 if found < *kept {
                     (found, *kept) = (*kept, found);
                 }
             }
+            nearest = nearest.min(distance2(&white, whitened));
+        }
+        if !nearest.is_finite() {
+            return [0.0; 2]; // Nothing but copies.
         }
         let finite = three.iter().filter(|d| d.is_finite());
         let (sum, n) = finite.fold((0.0, 0.0), |(sum, n), d| (sum + f64::from(*d).sqrt(), n + 1.0));
-        let white = self.whiten(query);
-        let nearest = self.whitened.iter().map(|p| distance2(&white, p)).fold(f32::INFINITY, f32::min);
         [sum / f64::max(n, 1.0), f64::from(nearest).sqrt()]
     }
 
@@ -132,7 +145,7 @@ fn cholesky(matrix: Vec<f64>, dims: usize) -> Vec<f64> {
 }
 
 /// Median distance between two prototypes that differ.
-fn typical_pair(rows: &[Vector]) -> Option<f64> {
+pub(super) fn typical_pair(rows: &[Vector]) -> Option<f64> {
     let few = rows.get(..PAIRS_FROM.min(rows.len()))?;
     let pairs = few.iter().enumerate().flat_map(|(i, a)| few.iter().skip(i + 1).map(move |b| distance2(a, b)));
     median(pairs.filter(|d| *d > 0.0).map(|d| f64::from(d).sqrt()).collect())

@@ -89,6 +89,12 @@ impl Walk {
         sums
     }
 
+    /// Things kept.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.seen.len() + self.regions.len() + self.recent.len() + self.steps.len()
+    }
+
     /// Counts the query in its region, a new one if it is far from all: how many queries that region now has.
     fn visit(&mut self, query: &Vector, region: f64) -> u32 {
         let nearest = self
