@@ -34,7 +34,7 @@ pub async fn run(args: &Up, config: &Config) -> Result<(), Failure> {
     let kafka = Kafka::start(args.brokers.as_deref()).await?;
     let mut settings = EngineConfig::new(&kafka.brokers);
     settings.group = "vedette-up".to_owned();
-    settings.members = engine::members();
+    // One member: a second one joining takes partitions away, and without checkpoints their sessions' states with them.
     settings.delivery = kafka.delivery;
     let progress = settings.progress();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -123,6 +123,10 @@ async fn through_kafka(
     let mut verdicts = Reader::start(&kafka.brokers, topics::VERDICTS).await?;
     let mut decisions = Reader::start(&kafka.brokers, topics::DECISIONS).await?;
     let mut dead = Reader::start(&kafka.brokers, topics::DEAD).await?;
+    // The clock starts when the engine has its partitions: joining a group is no part of judging.
+    let mut joined = progress.clone();
+    let ended = |_| ingest::IngestError::Ended { what: "engine" };
+    joined.wait_for(|progress| progress.partitions > 0).await.map_err(ended)?;
     let pace = Pace::new(progress).and_reader(&verdicts).and_reader(&decisions);
 
     let (sent, began) = (records.len(), Instant::now());
@@ -176,6 +180,12 @@ fn read<T: serde::de::DeserializeOwned>(topic: &'static str, record: &Record) ->
 
 /// The table, the file, the line of JSON.
 fn tell(args: &Up, answers: &Answers, sent: usize, parts: &Parts) -> Result<(), Failure> {
+    // The risks first: they need no labels, and a set without them still gets its file.
+    if let Some(path) = &args.out {
+        let mut lines: Vec<String> = answers.lines.iter().map(ScoreLine::to_json).collect();
+        lines.sort_unstable();
+        fit::write(path, &score::file(lines))?;
+    }
     let labels = source::labels(&args.source, &args.set)?;
     let counted = Counted::of(&measure::joined(&answers.lines, &labels));
     let summary = counted.summary(sent as u64, answers.lines.len() as u64, answers.seconds);
@@ -185,9 +195,6 @@ fn tell(args: &Up, answers: &Answers, sent: usize, parts: &Parts) -> Result<(), 
         writeln!(out, "dead        {} calls could not be read: see {}", grouped(answers.dead), topics::DEAD)?;
     }
     if let Some(path) = &args.out {
-        let mut lines: Vec<String> = answers.lines.iter().map(ScoreLine::to_json).collect();
-        lines.sort_unstable();
-        fit::write(path, &score::file(lines))?;
         writeln!(out, "risks       {}", path.display())?;
     }
     let set =
