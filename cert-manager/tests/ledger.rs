@@ -253,3 +253,20 @@ fn a_ledger_from_an_old_backup_knows_honest_devices_by_their_newer_receipts() {
     assert_eq!(early.receipt.as_ref().unwrap().receipt().n, 4);
     assert_eq!(stale.renew(5, &restored, &office, START), Answer::Refused(Refusal::Forked), "a clone is still found");
 }
+
+#[test]
+fn a_receipt_that_is_forged_or_another_devices_is_refused_and_disturbs_nobody() {
+    let (ledger, office) = (Ledger::in_memory().unwrap(), office());
+    let mut device = Device::enrol("dev-1", &ledger, &office, START);
+    let neighbour = Device::enrol("dev-2", &ledger, &office, START);
+    let own = device.receipt.clone();
+    let thief = cert_manager::sign::SigningKey::generate().unwrap();
+    let mut forged = own.clone().unwrap().receipt().clone();
+    forged.n = 9;
+    for shown in [neighbour.receipt.clone().unwrap(), forged.sign(&thief)] {
+        device.receipt = Some(shown);
+        assert_eq!(device.renew(1, &ledger, &office, START), Answer::Refused(Refusal::Receipt));
+    }
+    device.receipt = own;
+    assert!(matches!(device.renew(2, &ledger, &office, START), Answer::Issued { .. }));
+}

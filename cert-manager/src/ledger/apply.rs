@@ -32,7 +32,7 @@ pub enum Job {
         device: DeviceId,
         /// What it asks, without the receipt.
         ask: Ask,
-        /// The newest receipt it showed, its signature checked.
+        /// The newest receipt it showed, as it came.
         shown: Option<SignedReceipt>,
         /// The new key's SubjectPublicKeyInfo, DER.
         spki: Vec<u8>,
@@ -123,7 +123,11 @@ impl Ledger {
 fn apply_one(write: &WriteTransaction, job: &Job, office: &Office, now: Millis) -> Result<Answer, LedgerError> {
     match job {
         Job::Renew { device, ask, shown, spki, risk } => {
-            let Some(line) = current_line(write, device, shown.as_ref(), office)? else {
+            let stored = stored_line(write, device)?;
+            if !ours(stored.as_ref(), shown.as_ref(), device, office) {
+                return Ok(Answer::Refused(Refusal::Receipt));
+            }
+            let Some(line) = current_line(write, stored, device, shown.as_ref())? else {
                 return Ok(Answer::Refused(Refusal::UnknownDevice));
             };
             let ask = Ask { head: shown.as_ref().map(head), ..ask.clone() };
@@ -155,23 +159,31 @@ fn head(receipt: &SignedReceipt) -> super::line::Head {
     super::line::Head { n: receipt.receipt().n, hash: receipt.hash() }
 }
 
+fn stored_line(write: &WriteTransaction, device: &DeviceId) -> Result<Option<Line>, LedgerError> {
+    let lines = write.open_table(LINES).map_err(database)?;
+    lines.get(device.as_str()).map_err(database)?.map(|r| unrow("lines", r.value())).transpose()
+}
+
+/// Whether a receipt that was shown is this device's and signed by us. The one the line ends with is
+/// known by its hash.
+fn ours(line: Option<&Line>, shown: Option<&SignedReceipt>, device: &DeviceId, office: &Office) -> bool {
+    let Some(shown) = shown else { return true };
+    let expected = line.is_some_and(|line| line.head.hash == shown.hash());
+    expected || shown.receipt().device == *device && shown.verify(&[office.receipts.public()]).is_ok()
+}
+
 /// The line, moved on by a newer receipt of our own where this ledger is an old backup.
 fn current_line(
     write: &WriteTransaction,
+    stored: Option<Line>,
     device: &DeviceId,
     shown: Option<&SignedReceipt>,
-    office: &Office,
 ) -> Result<Option<Line>, LedgerError> {
-    let mut lines = write.open_table(LINES).map_err(database)?;
-    let stored: Option<Line> =
-        lines.get(device.as_str()).map_err(database)?.map(|r| unrow("lines", r.value())).transpose()?;
-    // The signature was checked against our own key by the caller, so only our own past self wrote it.
-    let newer =
-        shown.filter(|r| r.receipt().device == *device && r.receipt().n > stored.as_ref().map_or(0, |l| l.head.n));
+    let newer = shown.filter(|r| r.receipt().n > stored.as_ref().map_or(0, |l| l.head.n));
     let Some(shown) = newer else { return Ok(stored) };
-    debug_assert!(shown.verify(&[office.receipts.public()]).is_ok());
     let mut line = stored.unwrap_or_else(|| Line::new(device.clone(), "default"));
     line.adopt(shown.receipt(), shown.hash());
+    let mut lines = write.open_table(LINES).map_err(database)?;
     lines.insert(device.as_str(), row(&line)?.as_slice()).map_err(database)?;
     let mut keys = write.open_table(KEYS).map_err(database)?;
     keys.insert(&shown.receipt().key.0, device.as_str()).map_err(database)?;
@@ -293,10 +305,7 @@ fn enrol(
         Credential::Token(hash) => *hash,
         Credential::Factory { key, .. } => *key,
     };
-    let line: Option<Line> = {
-        let lines = write.open_table(LINES).map_err(database)?;
-        lines.get(device.as_str()).map_err(database)?.map(|r| unrow("lines", r.value())).transpose()?
-    };
+    let line = stored_line(write, device)?;
     if let (Some(line), Some(seen)) = (&line, seen(write, request)?) {
         let same = seen.device == *device && seen.by == by && seen.new_key == new_key && seen.n == line.head.n;
         let good = same && line.standing == Standing::Good;

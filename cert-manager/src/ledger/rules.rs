@@ -96,7 +96,7 @@ pub struct Ask {
     pub by_until: Millis,
     /// Id of the key it wants a certificate for; possession is proved by the request's signature.
     pub new_key: Digest,
-    /// The newest receipt it showed, with a signature the caller has checked.
+    /// The newest receipt it showed; the ledger has seen that it is ours.
     pub head: Option<Head>,
 }
 
@@ -166,6 +166,9 @@ pub enum Refusal {
     /// The class wants the newest receipt and none was shown.
     #[error("the newest receipt is missing")]
     ReceiptMissing,
+    /// A receipt that is another device's, or that we never signed.
+    #[error("the receipt is not this device's")]
+    Receipt,
     /// The class wants a new key with each certificate.
     #[error("the key was used before")]
     KeyReused,
