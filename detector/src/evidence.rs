@@ -28,6 +28,8 @@ pub(crate) fn of(
             name if name.starts_with("window")
                 || name.starts_with("value")
                 || name.contains("strength")
+                || name.starts_with("order")
+                || matches!(name, "foreign" | "all_three" | "cover_tool")
                 || name.ends_with("from_results") =>
             {
                 text += share

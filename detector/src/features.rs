@@ -64,6 +64,8 @@ features! {
     cover_tool 1 "cover x tool found there and not asked",
     strength_restated 1 "strength x restated",
     all_three 1 "strength x cover x tool found there",
+    order 1 "strength x cover x tool found there, where neither arguments nor tool were asked for",
+    order_restated 1 "strength x cover x restated, where neither arguments nor tool were asked for",
     foreign 1 "strength x cover, where neither the tool nor the passage was asked for",
     tool_asked -1 "share of the tool's name found in what the user asked",
     origin_most 1 "most surprising origin of an argument, in nats, at most 5",
@@ -76,7 +78,7 @@ features! {
     exposure 0 "strongest instruction-like text met so far",
     exposure_last 0 "strongest in the last result",
     prose_unasked -1 "unasked weight in running text",
-    repeats 0 "how often exactly this call was made before",
+    repeats -1 "how often exactly this call was made before",
     failed_before 0 "the call before failed",
     asked_left 0 "share of what the user asked that no call has used yet",
     asked_none 0 "nothing is known of what the user asked",
@@ -90,7 +92,7 @@ features! {
 pub(crate) type Row = [f64; COUNT];
 
 /// Number of features.
-pub(crate) const COUNT: usize = 54;
+pub(crate) const COUNT: usize = 56;
 
 /// What the detector knows of a call beside its features: the places evidence points at.
 #[derive(Debug, Clone, Default)]
@@ -177,6 +179,9 @@ pub(crate) fn of(state: &SessionState, call: &Call, markov: &Markov, tables: &Pr
         f.cover_tool = f.window_cover * f.window_tool_new;
         f.strength_restated = best.strength * best.restated;
         f.all_three = best.strength * f.window_cover * f.window_tool;
+        let unasked = (1.0 - f.asked) * (1.0 - f.tool_asked);
+        f.order = f.all_three * unasked;
+        f.order_restated = best.strength * f.window_cover * best.restated * unasked;
         f.foreign =
             best.strength * f.window_cover * (1.0 - f.tool_asked) * (1.0 - best.asked) * (1.0 - 0.5 * best.named);
         let from = covered.max_by(|(a, _), (b, _)| a.weight.total_cmp(&b.weight)).map(|(t, _)| t.leaf);
