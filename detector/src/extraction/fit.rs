@@ -65,7 +65,7 @@ fn learn(clients: &[(bool, Vec<&QueryRecord>)], seed: u64) -> Option<KnownApi> {
     }
     let stored = [pick(side(true), &mut rng), pick(side(false), &mut rng)];
     let [first, second] = &stored;
-    let mut lives = Vec::new();
+    let (mut lives, mut long) = (Vec::new(), Vec::new());
     let mut bases = Vec::new();
     for (own, others) in [(first, side(false)), (second, side(true))] {
         let others: Vec<&[&QueryRecord]> = others.collect();
@@ -77,6 +77,8 @@ fn learn(clients: &[(bool, Vec<&QueryRecord>)], seed: u64) -> Option<KnownApi> {
             return None;
         }
         lives.extend(others.iter().map(|queries| life(queries, &space)));
+        // Clients one after the other are as honest, and as long as any to come.
+        long.extend(others.concat().chunks(LONG).map(|queries| life(queries, &space)));
         bases.push((space.base, space.region));
     }
     // As many as either side had: the same density, so the same distances.
@@ -90,7 +92,7 @@ fn learn(clients: &[(bool, Vec<&QueryRecord>)], seed: u64) -> Option<KnownApi> {
     let n = bases.len() as f64;
     space.base = [0, 1].map(|at| bases.iter().filter_map(|(base, _)| base.get(at)).sum::<f64>() / n);
     space.region = bases.iter().map(|(_, region)| region).sum::<f64>() / n;
-    Some(KnownApi { space, judge: judge(&lives)? })
+    Some(KnownApi { space, judge: judge(&lives, &long)? })
 }
 
 /// Distinct queries of some clients, at most [`PROTOTYPES_MAX`], drawn by chance from the seed; one of several copies.
@@ -117,15 +119,16 @@ fn life(queries: &[&QueryRecord], space: &Space) -> Vec<Step> {
     queries.iter().filter_map(|query| walk.step(query.query.fp, Vector::from(&query.query), space)).collect()
 }
 
-fn judge(lives: &[Vec<Step>]) -> Option<Judge> {
+fn judge(lives: &[Vec<Step>], long: &[Vec<Step>]) -> Option<Judge> {
     let mut judge = Judge::default();
     for (at, spread) in judge.distances.iter_mut().enumerate() {
-        let of = |step: &Step| step.far.get(at).copied().unwrap_or(0.0);
-        *spread = spread_of(lives, of)?;
+        *spread = spread_of(lives, |step| step.far.get(at).copied().unwrap_or(0.0))?;
     }
-    // Standardised steps of honest clients are a little off zero on average after clipping; that is left in.
-    for (at, spread) in judge.clone().distances.iter().enumerate() {
-        let between = between(lives, &judge, at).unwrap_or(spread.between);
+    for at in 0..judge.distances.len() {
+        let means = |lives, judge: &Judge| -> Vec<(f64, f64, f64)> { weighted_means(lives, judge, at) };
+        let centre = centre(&means(lives, &judge)).max(centre(&means(long, &judge)));
+        judge.distances.get_mut(at)?.centre = centre;
+        let between = between(&means(lives, &judge));
         judge.distances.get_mut(at)?.between = between;
     }
     let walked: Vec<Vec<[f64; STATISTICS]>> = lives.iter().map(|life| replay(life, &judge)).collect();
@@ -134,7 +137,9 @@ fn judge(lives: &[Vec<Step>]) -> Option<Judge> {
             walked.iter().map(|life| top(life.iter().filter_map(|s| s.get(at).copied()))).collect();
         *level = if at + 1 == STATISTICS { Level::of_closing(&mut highest) } else { Level::of_distances(&mut highest) };
     }
-    let scores = walked.iter().map(|life| top(life.iter().map(|s| judge.score(*s).0))).collect();
+    let mut scores: Vec<f64> = walked.iter().map(|life| top(life.iter().map(|s| judge.score(*s).0))).collect();
+    let unlike = (scores.len() as f64 * UNLIKE).ceil() as usize;
+    scores.extend(std::iter::repeat_n(0.0, unlike));
     judge.calibration = Calibration::new(scores, Vec::new());
     Some(judge)
 }
@@ -144,32 +149,44 @@ fn spread_of(lives: &[Vec<Step>], of: impl Fn(&Step) -> f64) -> Option<Spread> {
     let middle = median(values.clone())?;
     // 1.4826 makes the median absolute deviation a normal's standard deviation.
     let deviation = 1.4826 * median(values.iter().map(|value| (value - middle).abs()).collect())?;
-    Some(Spread { middle, deviation: deviation.max(0.02), between: 0.0 })
+    Some(Spread { middle, deviation: deviation.max(0.02), centre: 0.0, between: 0.0 })
 }
 
-/// Variance of clients' means beyond what their own queries explain.
-fn between(lives: &[Vec<Step>], judge: &Judge, at: usize) -> Option<f64> {
+/// Of each client with enough to say: its weighted mean, that mean's own variance, its weight.
+fn weighted_means(lives: &[Vec<Step>], judge: &Judge, at: usize) -> Vec<(f64, f64, f64)> {
     let mut means = Vec::new();
     for life in lives {
-        let steps = life.iter().map(|step| judge.standardise(*step));
         let (mut sum, mut weight, mut weight2) = (0.0, 0.0, 0.0);
-        for step in steps {
-            sum += step.weight * step.far.get(at)?;
+        for step in life.iter().map(|step| judge.standardise(*step)) {
+            sum += step.weight * step.far.get(at).copied().unwrap_or(0.0);
             weight += step.weight;
             weight2 += step.weight * step.weight;
         }
         if weight >= MEAN_FROM {
-            means.push((sum / weight, weight2 / (weight * weight)));
+            means.push((sum / weight, weight2 / (weight * weight), weight));
         }
     }
-    let middle = median(means.iter().map(|(mean, _)| *mean).collect())?;
-    let n = means.len() as f64;
-    let variance = means.iter().map(|(mean, own)| (mean - middle) * (mean - middle) - own).sum::<f64>() / n;
-    Some(variance.max(BETWEEN_MIN))
+    means
+}
+
+fn centre(means: &[(f64, f64, f64)]) -> f64 {
+    let (sum, weight) = means.iter().fold((0.0, 0.0), |(s, w), (mean, _, weight)| (s + mean * weight, w + weight));
+    if weight > 0.0 { sum / weight } else { 0.0 }
+}
+
+/// Variance of clients' means beyond what their own queries explain.
+fn between(means: &[(f64, f64, f64)]) -> f64 {
+    let n = f64::max(means.len() as f64, 1.0);
+    let variance = means.iter().map(|(mean, own, _)| mean * mean - own).sum::<f64>() / n;
+    variance.max(BETWEEN_MIN)
 }
 
 /// Clients never agree to the last digit.
 const BETWEEN_MIN: f64 = 0.01;
+/// Queries of a long life.
+const LONG: usize = 400;
+/// Share of honest clients, besides those fitted, taken to reach level 0 for reasons of their own.
+const UNLIKE: f64 = 0.02;
 
 fn replay(life: &[Step], judge: &Judge) -> Vec<[f64; STATISTICS]> {
     let mut walk = Walk::default();

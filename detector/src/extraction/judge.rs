@@ -20,6 +20,8 @@ pub(super) struct Judge {
 pub(super) struct Spread {
     pub(super) middle: f64,
     pub(super) deviation: f64,
+    /// Weighted mean, in deviations, over long honest lives: not 0, as regions asked often weigh less.
+    pub(super) centre: f64,
     /// Variance of clients' own means, in squared deviations: honest clients differ, and more queries do not undo it.
     pub(super) between: f64,
 }
@@ -41,6 +43,8 @@ const WINDOWS: [usize; 3] = [30, 60, STEPS_MAX];
 const DOUBT: f64 = 300.0;
 /// Deviations that one query may add.
 const MOST: f64 = 3.0;
+/// A statistic below this never counts: it is a dozen regions of strange queries, and honest clients have an odd day.
+const STRANGE: f64 = 2.0;
 /// Closing steps in a window that are none: rounding noise closes in by chance.
 const CLOSING_FREE: f64 = 4.0;
 
@@ -81,7 +85,7 @@ impl Judge {
 
 impl Spread {
     fn of(&self, log_ratio: f64) -> f64 {
-        ((log_ratio - self.middle) / self.deviation).clamp(-MOST, MOST)
+        ((log_ratio - self.middle) / self.deviation).clamp(-MOST, MOST) - self.centre
     }
 }
 
@@ -89,7 +93,7 @@ impl Level {
     /// The level of a distance statistic, from each honest client's highest.
     pub(super) fn of_distances(highest: &mut [f64]) -> Self {
         let (middle, high) = quantiles(highest);
-        Self { middle, high: high.max(middle + 0.5) }
+        Self { middle, high: high.max(STRANGE) }
     }
 
     /// The level of the closing steps: honest clients hardly have any, so it may not sink to none.
