@@ -409,7 +409,9 @@ fn unfold(text: &str) -> String {
         let (write, skip) = match tail.bytes().next() {
             Some(b'n') => ("\n", 1),
             Some(b'"') => ("\"", 1),
-            Some(b'\n') => (" ", 1 + tail.len() - 1 - tail.get(1..).unwrap_or_default().trim_start_matches([' ', '\\']).len()),
+            Some(b'\n') => {
+                (" ", 1 + tail.len() - 1 - tail.get(1..).unwrap_or_default().trim_start_matches([' ', '\\']).len())
+            }
             _ => ("\\", 0),
         };
         out.push_str(write);
