@@ -1,25 +1,26 @@
 //! One member of the consumer group: carries out what the [`Core`] decides, on librdkafka.
 
-use super::core::{Action, Core, Input, Persistence, Start};
-use super::group::{self, Change, Group};
-use super::keeper::{self, ToKeep};
-use super::start::{Known, start};
-use super::writer::{Job, Outcome, Writer};
-use super::{EngineConfig, Membership, Summary};
-use crate::checkpoint::CheckpointStore;
-use crate::client::settings;
+mod clients; // the consumer, and the threads that write and keep
+mod ownership; // partitions that come and go
+
+use super::core::{Action, Core, Input, Persistence};
+use super::group::Group;
+use super::keeper::ToKeep;
+use super::writer::{Job, Outcome};
+use super::{EngineConfig, Summary};
 use crate::read_back::to_record;
 use crate::{IngestError, Operator, Partition};
+use clients::{consumer_settings, start_keeper, start_writer};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{Message, Offset, TopicPartitionList};
+use rdkafka::{Message, TopicPartitionList};
 use schema::Millis;
 use std::collections::BTreeSet;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::{Notify, watch};
 
 /// What the member's other threads report.
@@ -309,117 +310,6 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
         Ok(None)
     }
 
-    fn change(&mut self, change: Change) -> Result<(), IngestError> {
-        match change {
-            Change::Assign(list) => self.assigning = Some((list, Instant::now())),
-            Change::Revoke(list) => {
-                let partitions = partitions_of(&list);
-                let ours: BTreeSet<Partition> = self.core.partitions().cloned().collect();
-                self.revoking = Some((list, partitions.iter().filter(|p| ours.contains(p)).cloned().collect()));
-                self.tell(Input::Revoked(partitions))?;
-                self.finish_revoking()?;
-            }
-            Change::Lost(list) => {
-                (self.assigning, self.revoking) = (None, None);
-                self.tell(Input::Lost(partitions_of(&list)))?;
-                self.count_partitions();
-                self.unassign(&list)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes over what the group gives us. Returns whether anything was taken.
-    fn gain(&mut self) -> Result<bool, IngestError> {
-        // The committed offset means something only once nothing of ours is on its way.
-        let due = |(_, from): &mut (TopicPartitionList, Instant)| *from <= Instant::now();
-        let Some((list, _)) = (if self.core.in_flight() { None } else { self.assigning.take_if(due) }) else {
-            return Ok(false);
-        };
-        let starts = match self.look_up(&list) {
-            Err(error @ IngestError::Unreachable { .. }) => {
-                tracing::warn!(%error, "partitions are taken over later");
-                self.assigning = Some((list, Instant::now() + GAIN_RETRY));
-                return Ok(false);
-            }
-            starts => starts?,
-        };
-        let failed = |source| IngestError::Read { topics: self.config.inputs.clone(), source };
-        let mut from = TopicPartitionList::new();
-        for (Partition { topic, number }, start) in &starts {
-            from.add_partition_offset(topic, *number, Offset::Offset(start.from)).map_err(failed)?;
-        }
-        for (partition, start) in starts {
-            tracing::info!(%partition, from = start.from, live_from = start.live_from, "partition gained");
-            self.tell(Input::Assigned(partition, start))?;
-        }
-        self.count_partitions();
-        if self.reading == Reading::Paused {
-            // What is gained now is not paused yet; a moment later everything is, if the core is still full.
-            self.pause_partitions(false)?;
-            self.reading = Reading::Held(Instant::now());
-        }
-        group::assign(&self.consumer, &from)
-            .map_err(|source| IngestError::Read { topics: self.config.inputs.clone(), source })?;
-        Ok(true)
-    }
-
-    /// Asks the group, the log and the store where each partition begins.
-    fn look_up(&self, list: &TopicPartitionList) -> Result<Vec<(Partition, Start)>, IngestError> {
-        let config = Arc::clone(&self.config);
-        let unreachable = |request| {
-            let brokers = config.brokers.clone();
-            move |source| IngestError::Unreachable { brokers, request, source }
-        };
-        let committed = self
-            .consumer
-            .committed_offsets(list.clone(), GAIN_REQUEST_MAX)
-            .map_err(unreachable("fetch the group's committed offsets"))?;
-        let mut starts = Vec::new();
-        for element in committed.elements() {
-            let partition = Partition::new(element.topic(), element.partition());
-            let (log_start, _) = self
-                .consumer
-                .fetch_watermarks(element.topic(), element.partition(), GAIN_REQUEST_MAX)
-                .map_err(unreachable("list a partition's offsets"))?;
-            let committed = match element.offset() {
-                Offset::Offset(offset) => Some(offset),
-                _ => None,
-            };
-            let checkpoint = match (&self.config.checkpoints, committed) {
-                (Some(store), Some(offset)) => store
-                    .newest(&partition, offset)
-                    .map_err(|source| IngestError::Checkpoint { partition: partition.clone(), source })?,
-                _ => None,
-            };
-            let persistence = if self.keeper.is_some() { Persistence::Checkpoints } else { Persistence::None };
-            let start = start(&partition, Known { committed, log_start, persistence }, checkpoint)?;
-            starts.push((partition, start));
-        }
-        Ok(starts)
-    }
-
-    fn count_partitions(&mut self) {
-        let before = std::mem::replace(&mut self.partitions, self.core.partitions().count() as u32);
-        let now = self.partitions;
-        self.config.answered.send_modify(|progress| progress.partitions = progress.partitions + now - before);
-    }
-
-    fn finish_revoking(&mut self) -> Result<(), IngestError> {
-        match self.revoking.take() {
-            Some((list, left)) if left.is_empty() => self.unassign(&list),
-            waiting => {
-                self.revoking = waiting;
-                Ok(())
-            }
-        }
-    }
-
-    fn unassign(&self, list: &TopicPartitionList) -> Result<(), IngestError> {
-        group::unassign(&self.consumer, list)
-            .map_err(|source| IngestError::Read { topics: self.config.inputs.clone(), source })
-    }
-
     fn pause_partitions(&self, pause: bool) -> Result<(), IngestError> {
         let failed = |source| IngestError::Read { topics: self.config.inputs.clone(), source };
         let all = self.consumer.assignment().map_err(failed)?;
@@ -452,73 +342,6 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
     }
 }
 
-fn consumer_settings(config: &EngineConfig, name: &str) -> rdkafka::ClientConfig {
-    let mut settings = settings(&config.brokers);
-    settings
-        .set("group.id", &config.group)
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
-        // Offsets are always given; one that the log no longer has must not be skipped in silence.
-        .set("auto.offset.reset", "error")
-        .set("isolation.level", "read_committed")
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("topic.metadata.refresh.interval.ms", "10000")
-        .set("queued.max.messages.kbytes", "32768")
-        // How long fetching stops when the queue is full; the default of a second would starve a fast engine.
-        .set("fetch.queue.backoff.ms", "2");
-    match config.membership {
-        Membership::Dynamic => settings.set("session.timeout.ms", "10000"),
-        Membership::Static => settings.set("session.timeout.ms", "45000").set("group.instance.id", name),
-    };
-    config.apply_client(&mut settings);
-    settings
-}
-
-fn start_writer(
-    config: &Arc<EngineConfig>,
-    name: String,
-    consumer: &Arc<BaseConsumer<Group>>,
-    events: UnboundedSender<Event>,
-) -> Result<(mpsc::Sender<Job>, JoinHandle<()>), IngestError> {
-    let (jobs, work) = mpsc::channel::<Job>();
-    let (config, consumer) = (Arc::clone(config), Arc::clone(consumer));
-    let write = move || {
-        let mut writer = match Writer::new(&config, name, consumer) {
-            Ok(writer) => writer,
-            Err(error) => {
-                let _ = events.send(Event::Written(Outcome::Failed(error)));
-                return;
-            }
-        };
-        while let Ok(job) = work.recv() {
-            if events.send(Event::Written(writer.write(job))).is_err() {
-                return; // the member is gone
-            }
-        }
-    };
-    let thread = std::thread::Builder::new()
-        .name("writer".to_owned())
-        .spawn(write)
-        .map_err(|source| IngestError::Thread { what: "writer", source })?;
-    Ok((jobs, thread))
-}
-
-fn start_keeper(
-    store: Arc<dyn CheckpointStore>,
-    events: UnboundedSender<Event>,
-) -> Result<(mpsc::Sender<ToKeep>, JoinHandle<()>), IngestError> {
-    let (sender, work) = mpsc::channel();
-    let thread = std::thread::Builder::new()
-        .name("keeper".to_owned())
-        .spawn(move || keeper::keep(&store, &work, &events))
-        .map_err(|source| IngestError::Thread { what: "checkpoint keeper", source })?;
-    Ok((sender, thread))
-}
-
-fn partitions_of(list: &TopicPartitionList) -> Vec<Partition> {
-    list.elements().iter().map(|element| Partition::new(element.topic(), element.partition())).collect()
-}
-
 /// Records taken in one turn before other things are looked at.
 const TURN_RECORDS_MAX: u32 = 1_000;
 /// Longest wait when nothing is due.
@@ -527,9 +350,6 @@ const IDLE_MAX: Duration = Duration::from_millis(100);
 const HELD_MAX: Duration = Duration::from_secs(1);
 /// Longest wait for Kafka once told to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(4);
-/// Longest wait for an answer while partitions are taken over, and the pause before they are asked about again.
-const GAIN_REQUEST_MAX: Duration = Duration::from_secs(5);
-const GAIN_RETRY: Duration = Duration::from_millis(500);
 /// Fenced more often than this within the window: another process has our name.
 const FENCED_MAX: usize = 3;
 const FENCED_WINDOW: Duration = Duration::from_secs(120);
