@@ -41,7 +41,7 @@ fn honest_values(rng: &mut ChaCha8Rng) -> Vec<f64> {
 }
 
 fn clients(rng: &mut ChaCha8Rng, factor: f64) -> Vec<Client> {
-    let pool = |at: usize| Some(if at % 2 == 0 { "a" } else { "b" }.to_owned());
+    let pool = |at: usize| Some(if at.is_multiple_of(2) { "a" } else { "b" }.to_owned());
     (0..120)
         .map(|at| Client {
             queries: (0..10 + at % 40).map(|_| query(&honest_values(rng), factor, "predict")).collect(),
