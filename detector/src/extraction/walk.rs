@@ -15,6 +15,8 @@ pub(super) struct Walk {
     recent: VecDeque<Vector>,
     /// Distance of the last query to the one nearest among those before it, over the base.
     last_step: f64,
+    /// Queries in a row that closed in.
+    closing_run: u32,
     /// What the last distinct queries added.
     steps: VecDeque<Step>,
     /// The same of all of them together.
@@ -53,6 +55,8 @@ const FULL_VISITS: f64 = 2.0;
 pub(super) const STEPS_MAX: usize = 100;
 /// A step shorter than this share of the one before goes on closing in; bisection halves.
 const CLOSING: f64 = 0.75;
+/// Queries in a row that must close in before one counts: a sweep over a value passes near its start once.
+const RUN: u32 = 2;
 /// Only steps shorter than this share of the honest nearest-neighbour distance are looked at: variations of one query,
 /// as people and explainers make them, are larger.
 const NEAR: f64 = 0.1;
@@ -68,12 +72,13 @@ impl Walk {
         let nearest = self.recent.iter().map(|other| distance2(&query, other)).fold(f32::INFINITY, f32::min);
         let [base, _] = space.base;
         let length = f64::from(nearest).sqrt() / base;
-        let closing = self.last_step < NEAR && self.recent.len() > 1 && length < CLOSING * self.last_step;
+        let closer = self.last_step < NEAR && self.recent.len() > 1 && length < CLOSING * self.last_step;
+        self.closing_run = if closer { self.closing_run.saturating_add(1) } else { 0 };
         self.last_step = if length.is_finite() { length } else { f64::MAX };
         let far = space.distances(&query);
         push(&mut self.recent, query, RECENT_MAX);
         self.distinct += 1;
-        Some(Step { weight: (FULL_VISITS / f64::from(visits)).min(1.0), far, closing })
+        Some(Step { weight: (FULL_VISITS / f64::from(visits)).min(1.0), far, closing: self.closing_run >= RUN })
     }
 
     /// Keeps a step (its distances standardised by now).
