@@ -1,7 +1,7 @@
 //! A request as Cedar sees it: entities and context by the shipped schema. Names and units are explained there
 //! (`policies/vedette.cedarschema`); this file fills them in.
 
-use crate::request::{Request, standing_risk};
+use crate::{Request, standing_risk};
 use cedar_policy::{
     Context, ContextCreationError, Entities, Entity, EntityId, EntityTypeName, EntityUid, ParseErrors,
     RestrictedExpression as Value,

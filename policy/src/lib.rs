@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod limits; // every bound, by name
+pub mod scenario; // `vedette policy test`
 pub mod server; // the doors
 pub mod sighting; // a gateway's request becomes calls
 
@@ -16,12 +17,14 @@ mod request; // what a decision rests on
 mod route; // deadline and fallback by route
 mod scorer; // what the webhook asks
 mod set; // policies, their ladder, reload
+mod standing; // what is known of a session, and how it recovers
 
 pub use answer::Answer;
 pub use decide::decide;
 pub use fallback::{Fallback, fall_back};
 pub use mode::{ModeRule, Modes};
-pub use request::{Request, standing_risk};
+pub use request::Request;
 pub use route::{Route, Routes};
 pub use scorer::{Scored, Scorer, ScorerError};
 pub use set::{Policies, PolicyError, PolicySet, Rule};
+pub use standing::{stand, standing_risk};
