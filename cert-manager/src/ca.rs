@@ -7,6 +7,7 @@
 //!     backward.pem                       at rollovers: OldWithNew
 //!     receipt.key time.key status.key bundle.key
 //!     root/N.json                        root documents of the trust chain
+//!     bundles/KIND/N.json  N.bin         published bundles: signed manifest, content
 //!     offline/root-N-M.key               keys that sign root documents: move these away
 //!     ledger.redb
 //! ```
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::storage::{Disk, Mode, Storage};
 use crate::authority::{Authority, AuthorityError};
-use crate::desk::{Desk, Lists, peer::Factory};
+use crate::desk::{Desk, Lists, Shelf, peer::Factory};
 use crate::device::DeviceId;
 use crate::digest::Digest;
 use crate::est::server::{Limits, serve as serve_tls, wall_clock};
@@ -36,9 +37,11 @@ use crate::time::{Millis, Span};
 use crate::tls::{TlsError, server_config};
 use crate::trust::{Trust, TrustError};
 
-mod make; // a new authority, its keys and the first root document; a new generation of them
+mod make;
+mod publish; // bundles // a new authority, its keys and the first root document; a new generation of them
 
 pub use make::{Above, Init, Rollover, init, rotate_root};
+pub use publish::{SHELF, bundle_publish, bundle_rollback};
 
 /// What the owner may configure.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,6 +167,7 @@ pub fn open(folder: &Path, config: &Config, risk: Box<dyn RiskSource>) -> Result
         status: files.signing_key("status.key")?,
         retired: files.retired(number, config)?,
         lists: Lists::default(),
+        shelf: Shelf::new(&folder.join(SHELF)),
         issuers: issuers.collect(),
         cacerts,
         roots,

@@ -24,10 +24,12 @@ use crate::time::{Millis, Span};
 pub mod lists; // revocation lists, kept for a moment
 pub mod peer; // who is on the other end, from the certificate TLS has verified
 pub mod route; // which peer may use which route
+pub mod shelf; // published bundles
 
 pub use lists::Lists;
 pub use peer::Peer;
 pub use route::Route;
+pub use shelf::Shelf;
 
 /// Header that carries a request id: 32 hex digits.
 pub const REQUEST_HEADER: &str = "vedette-request";
@@ -44,6 +46,8 @@ pub struct Desk {
     pub office: Office,
     /// Signs time answers.
     pub time: SigningKey,
+    /// Published bundles.
+    pub shelf: Shelf,
     /// Signs status lists.
     pub status: SigningKey,
     /// Authorities of earlier generations, oldest first: their CRLs are still served.
@@ -93,6 +97,13 @@ impl Desk {
             Route::Trust(version) => Ok(self.root(version)),
             Route::Crl(generation) => self.crl(generation, now),
             Route::Status => self.status_list(now),
+            Route::Manifest(kind) => {
+                let newest = self.shelf.newest(kind).and_then(|version| self.shelf.manifest(kind, version));
+                Ok(shelved(newest, "application/json"))
+            }
+            Route::Content(kind, version, offset) => {
+                Ok(shelved(self.shelf.chunk(kind, version, offset), "application/octet-stream"))
+            }
             Route::RenewalInfo => Ok(self.renewal_info()),
             Route::Probe => Ok(Response::empty(204)),
         };
@@ -258,6 +269,14 @@ fn basic_password(request: &Request) -> Option<zeroize::Zeroizing<String>> {
     }
     let text = zeroize::Zeroizing::new(String::from_utf8(STANDARD.decode(value.trim()).ok()?).ok()?);
     text.split_once(':').map(|(_, password)| zeroize::Zeroizing::new(password.to_owned()))
+}
+
+fn shelved(found: std::io::Result<Option<Vec<u8>>>, content_type: &str) -> Response {
+    match found {
+        Ok(Some(bytes)) => Response::new(200, content_type, bytes),
+        Ok(None) => Response::text(404, "no such bundle"),
+        Err(_) => Response::text(503, "the bundle cannot be read").with("retry-after", "60"),
+    }
 }
 
 fn unauthorized() -> Response {

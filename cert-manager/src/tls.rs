@@ -12,6 +12,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use crate::agent::channel::Identity;
 
 pub mod floor; // the device's check of the server: no clock, only a floor
+pub mod live; // a pair that follows the device's folder without a restart
 pub mod returning; // the server's check of devices: also of those whose certificate has expired
 
 /// Certificates or keys TLS cannot use.

@@ -5,8 +5,13 @@
 mod common;
 
 use cert_manager::Digest;
-use cert_manager::bundle::{ApiRange, BundleError, CONTENT_BYTES_MAX, Kind, Manifest, Skew, accept, parse_manifest};
+use cert_manager::bundle::{
+    ApiRange, BundleError, CHUNK_BYTES, CONTENT_BYTES_MAX, Kind, Manifest, Skew, accept, parse_manifest,
+};
+use cert_manager::ca::{self, Config, Init};
 use cert_manager::envelope::{ENVELOPE_BYTES_MAX, EnvelopeError};
+use cert_manager::http::Request;
+use cert_manager::risk::FixedRisk;
 use cert_manager::sign::{Role, SigningKey};
 use cert_manager::time::{Millis, Span};
 use cert_manager::trust::{RoleKeys, RootDocument, Trust};
@@ -125,6 +130,36 @@ fn an_unsupported_pair_is_told_which_side_is_too_old() {
     }
     let backwards = owner.offer(|m| m.api = ApiRange { from: 2, until: 1 }, START);
     assert_eq!(backwards, Err(BundleError::Malformed));
+}
+
+#[test]
+fn a_fleet_goes_back_to_an_older_model_by_a_higher_number() {
+    let (folder, file) = (tempfile::tempdir().unwrap(), tempfile::NamedTempFile::new().unwrap());
+    let trust = ca::init(folder.path(), &Init::default()).unwrap();
+    let (life, api) = (Span::days(30), ApiRange { from: 1, until: 1 });
+    let publish = |content: &[u8]| {
+        std::fs::write(file.path(), content).unwrap();
+        ca::bundle_publish(folder.path(), Kind::Model, file.path(), life, api).unwrap().version
+    };
+    let old = vec![7; CHUNK_BYTES as usize + 10];
+    assert_eq!((publish(&old), publish(b"bad")), (1, 2));
+    assert_eq!(ca::bundle_rollback(folder.path(), Kind::Model, 1, life).unwrap().version, 3);
+    let opened = ca::open(folder.path(), &Config::default(), Box::new(FixedRisk::default())).unwrap();
+    let member = common::member("dev-9");
+    let get = |path: &str| opened.desk.answer(&member, &Request::get(path), START);
+    // A device that runs 2 takes 3, in pieces, and a download that broke off goes on.
+    let manifest = accept(&get("/v1/bundles/model").body, Kind::Model, 2, &trust, START).unwrap();
+    let mut content = Vec::new();
+    while (content.len() as u64) < manifest.size {
+        content.extend(get(&format!("/v1/bundles/model/3/{}", content.len())).body);
+    }
+    assert!(manifest.names(&content) && content == old);
+    assert_eq!(get("/v1/bundles/policy").status, 404);
+    assert_eq!(get("/v1/bundles/model/3/99999999").body, b"");
+    // What was changed on the shelf is not published again.
+    std::fs::write(folder.path().join("bundles/model/1.bin"), b"evil").unwrap();
+    assert!(ca::bundle_rollback(folder.path(), Kind::Model, 1, life).is_err());
+    assert!(ca::bundle_rollback(folder.path(), Kind::Model, 9, life).is_err());
 }
 
 proptest! {

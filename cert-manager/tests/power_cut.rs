@@ -4,13 +4,13 @@
 
 mod common;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use cert_manager::agent::drive::{Agent, AgentError, Moment};
 use cert_manager::agent::store::Store;
 use cert_manager::rotation::{State, Step};
-use cert_manager::time::Span;
+use cert_manager::time::{Millis, Span};
 use cert_manager::trust::Trust;
 use common::sim::{Direct, SimDisk, World};
 use common::{START, desk, token};
@@ -24,6 +24,8 @@ struct Run {
     world: Rc<RefCell<World>>,
     trust: Trust,
     token: Zeroizing<String>,
+    /// True time of the last boot: a device counts from there.
+    booted: Cell<Millis>,
 }
 
 impl Run {
@@ -39,11 +41,12 @@ impl Run {
             renewals: 0,
             lose_answers: 0,
         };
-        Self { world: Rc::new(RefCell::new(world)), trust, token }
+        Self { world: Rc::new(RefCell::new(world)), trust, token, booted: Cell::new(START) }
     }
 
     /// Wakes the device; gives the disk back when power goes while the folders are made.
     fn wake(&self, disk: SimDisk) -> Result<Sim, Box<SimDisk>> {
+        self.booted.set(self.world.borrow().now);
         let before = disk.clone();
         let Ok(store) = Store::open(disk) else { return Err(Box::new(before)) };
         let enrolled = store.look().unwrap().newest.is_some();
@@ -54,7 +57,7 @@ impl Run {
 
     fn moment(&self) -> Moment {
         let now = self.world.borrow().now;
-        Moment { local: now, elapsed: now.since(START) }
+        Moment { local: now, elapsed: now.since(self.booted.get()) }
     }
 
     /// Steps until the device sleeps or power goes.

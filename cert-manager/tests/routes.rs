@@ -5,13 +5,16 @@
 mod common;
 
 use cert_manager::Digest;
+use cert_manager::bundle::Kind;
 use cert_manager::desk::peer::{DevicePeer, DeviceStanding};
 use cert_manager::desk::{Peer, Route};
 use cert_manager::http::Request;
 use cert_manager::time::Span;
 use common::{START, desk};
 
-const ROUTES: [Route; 10] = [
+const ROUTES: [Route; 12] = [
+    Route::Manifest(Kind::Model),
+    Route::Content(Kind::Model, 1, 0),
     Route::Crl(None),
     Route::Status,
     Route::CaCerts,
@@ -55,6 +58,7 @@ fn documented(route: Route) -> &'static [&'static str] {
         Route::Enrol => &["anonymous", "factory"],
         Route::Renew => &["current", "quarantine", "expired", "revoked"],
         Route::RenewalInfo | Route::Probe => &["current", "quarantine"],
+        Route::Manifest(_) | Route::Content(..) => &["current"],
     }
 }
 
@@ -69,6 +73,8 @@ fn request(route: Route) -> Request {
         Route::Trust(n) => Request::get(format!("/v1/trust/{n}")),
         Route::Crl(_) => Request::get("/v1/crl"),
         Route::Status => Request::get("/v1/status"),
+        Route::Manifest(_) => Request::get("/v1/bundles/model"),
+        Route::Content(..) => Request::get("/v1/bundles/model/1/0"),
         Route::RenewalInfo => Request::get("/v1/renewal-info"),
         Route::Probe => Request::post("/v1/probe", "application/json", vec![]),
     }

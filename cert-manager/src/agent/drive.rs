@@ -44,7 +44,7 @@ pub struct Memory {
 pub struct Moment {
     /// The local clock; may be anything.
     pub local: Millis,
-    /// Time since boot, by a clock that cannot be set.
+    /// Time since the agent woke, by a clock that cannot be set.
     pub elapsed: Span,
 }
 

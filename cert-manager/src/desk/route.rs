@@ -1,6 +1,7 @@
 //! Which peer may use which route: one table, and the test that prints it.
 
 use super::peer::{DeviceStanding, Peer};
+use crate::bundle::Kind;
 use crate::http::{Method, Request};
 
 /// Everything the authority serves.
@@ -22,6 +23,10 @@ pub enum Route {
     Crl(Option<usize>),
     /// `GET /v1/status`.
     Status,
+    /// `GET /v1/bundles/KIND`: the newest manifest.
+    Manifest(Kind),
+    /// `GET /v1/bundles/KIND/N/OFFSET`: a piece of the content.
+    Content(Kind, u64, u64),
     /// `GET /v1/renewal-info`.
     RenewalInfo,
     /// `POST /v1/probe`.
@@ -40,6 +45,8 @@ enum Door {
     Returning,
     /// What a device that came back may do.
     Quarantined,
+    /// Everything else: a certificate that is good in full.
+    Members,
 }
 
 impl Route {
@@ -57,6 +64,7 @@ impl Route {
             (Method::Get, _, "/v1/status") => Some(Self::Status),
             (Method::Get, _, "/v1/renewal-info") => Some(Self::RenewalInfo),
             (Method::Post, _, "/v1/probe") => Some(Self::Probe),
+            (Method::Get, _, path) if path.starts_with("/v1/bundles/") => bundle(path.strip_prefix("/v1/bundles/")?),
             (Method::Get, _, path) => match path.strip_prefix("/v1/crl/") {
                 Some(number) => number.parse().ok().map(|number| Self::Crl(Some(number))),
                 None => path.strip_prefix("/v1/trust/")?.parse().ok().map(Self::Trust),
@@ -73,6 +81,7 @@ impl Route {
             Self::Enrol => Door::Newcomers,
             Self::Renew => Door::Returning,
             Self::RenewalInfo | Self::Probe => Door::Quarantined,
+            Self::Manifest(_) | Self::Content(..) => Door::Members,
         }
     }
 
@@ -87,7 +96,19 @@ impl Route {
             Door::Everyone => true,
             Door::Newcomers => matches!(peer, Peer::Anonymous | Peer::Factory { .. }),
             Door::Returning => standing.is_some(),
+            Door::Members => standing == Some(Current),
             Door::Quarantined => matches!(standing, Some(Current | Quarantine)),
         }
+    }
+}
+
+fn bundle(rest: &str) -> Option<Route> {
+    let mut parts = rest.split('/');
+    let kind: Kind = parts.next()?.parse().ok()?;
+    let numbers: Result<Vec<u64>, _> = parts.map(str::parse).collect();
+    match numbers.ok()?.as_slice() {
+        [] => Some(Route::Manifest(kind)),
+        [version, offset] => Some(Route::Content(kind, *version, *offset)),
+        _ => None,
     }
 }

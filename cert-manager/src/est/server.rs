@@ -39,7 +39,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 256, queue: 1_024, batch: 128, patience: Duration::from_secs(15) }
+        Self { connections: 128, queue: 1_024, batch: 128, patience: Duration::from_secs(15) }
     }
 }
 

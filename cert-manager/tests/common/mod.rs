@@ -130,6 +130,7 @@ pub fn desk() -> (cert_manager::desk::Desk, cert_manager::trust::Trust) {
         status: SigningKey::generate().unwrap(),
         retired: vec![],
         lists: Default::default(),
+        shelf: cert_manager::desk::Shelf::new("/nonexistent".as_ref()),
         issuers: vec![office.authority.facts().subject.clone()],
         cacerts: vec![office.authority.certificate().to_vec()],
         office,
@@ -146,4 +147,16 @@ pub fn desk() -> (cert_manager::desk::Desk, cert_manager::trust::Trust) {
 pub fn token(ledger: &Ledger, until: Millis) -> zeroize::Zeroizing<String> {
     let token = Token { device: None, class: "default".into(), until, voucher: false, spent_by: None };
     ledger.token(&token).unwrap().expose().to_owned().into()
+}
+
+/// A device with a certificate that is good in full.
+pub fn member(name: &str) -> cert_manager::desk::Peer {
+    use cert_manager::desk::peer::{DevicePeer, DeviceStanding};
+    cert_manager::desk::Peer::Device(DevicePeer {
+        name: name.parse().unwrap(),
+        key: Digest::of(b"k"),
+        until: START + Span::days(1),
+        fingerprint: Digest::of(b"c"),
+        standing: DeviceStanding::Current,
+    })
 }
