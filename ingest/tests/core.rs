@@ -21,9 +21,10 @@ impl Operator for Offsets {
 
 type Factory = fn(Partition) -> Box<dyn Operator>;
 
-/// A core that owns partition 0 from offset 10, takes 3 records a batch, and lingers for 5 ms.
+/// A core that owns partition 0 from offset 10, takes 3 records a batch, and lingers for 5 ms, or 9.
 fn core(persistence: Persistence) -> Core<Factory> {
-    let limits = Limits { batch_records_max: 3, linger_ms: 5, checkpoint_records: 2, ..Limits::default() };
+    let limits =
+        Limits { batch_records_max: 3, linger_ms: 5, busy_linger_ms: 9, checkpoint_records: 2, ..Limits::default() };
     let mut core = Core::new((|_| Box::new(Offsets(vec![]))) as Factory, limits, persistence);
     let start = Start { from: 10, live_from: 10, checkpoint: None };
     core.handle(Input::Assigned(calls(), start)).unwrap();
@@ -61,10 +62,17 @@ fn said(action: &Action) -> String {
 #[test]
 fn a_batch_goes_when_it_has_lingered_or_is_full() {
     let core = &mut core(Persistence::None);
-    check(core, vec![record(10), record(11), Input::Tick(Millis(4))], "");
+    check(core, vec![record(10), record(11), Input::Dry, Input::Tick(Millis(4))], "");
     check(core, vec![Input::Tick(Millis(5))], "commit 10 11 up to 12");
     check(core, vec![Input::Committed, record(12), record(13)], "");
     check(core, vec![record(14)], "commit 12 13 14 up to 15");
+}
+
+#[test]
+fn a_batch_lingers_longer_while_there_is_more_to_be_read() {
+    let core = &mut core(Persistence::None);
+    check(core, vec![record(10), Input::Dry, record(11), Input::Tick(Millis(5))], "");
+    check(core, vec![Input::Tick(Millis(9))], "commit 10 11 up to 12");
 }
 
 #[test]
@@ -129,7 +137,7 @@ fn records_answered_by_an_earlier_owner_are_folded_in_silence() {
     let core = &mut core(Persistence::None);
     let start = Start { from: 5, live_from: 8, checkpoint: None };
     core.handle(Input::Assigned(calls(), start)).unwrap();
-    let inputs = (5..9).map(record).chain([Input::Tick(Millis(5))]).collect();
+    let inputs = (5..9).map(record).chain([Input::Dry, Input::Tick(Millis(5))]).collect();
     check(core, inputs, "commit 8 up to 9");
     assert_eq!(core.counts().replayed, 3);
 }

@@ -56,8 +56,18 @@ impl Operator for Counting {
         bytes
     }
 
-    fn restore(&mut self, _: &[u8]) -> Result<(), RestoreError> {
-        Err(RestoreError::new("a bench never restarts"))
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
+        // Session ids of this bench all have 16 bytes.
+        let (entries, rest) = snapshot.as_chunks::<24>();
+        if !rest.is_empty() {
+            return Err(RestoreError::new("not a whole number of entries"));
+        }
+        let entry = |entry: &[u8; 24]| {
+            let (session, count) = entry.split_last_chunk::<8>().expect("24 bytes");
+            (session.to_vec(), u64::from_le_bytes(*count))
+        };
+        self.calls = entries.iter().map(entry).collect();
+        Ok(())
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Core<F> {
     in_flight: bool,
     paused: bool,
     stopping: Stopping,
+    /// Nothing more was to be read when we last looked.
+    dry: bool,
     now: Millis,
     actions: VecDeque<Action>,
     counts: Counts,
@@ -65,6 +67,7 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
             in_flight: false,
             paused: false,
             stopping: Stopping::No,
+            dry: false,
             now: Millis(0),
             actions: VecDeque::new(),
             counts: Counts::default(),
@@ -75,6 +78,7 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
     pub fn handle(&mut self, input: Input) -> Result<(), RefusedState> {
         match input {
             Input::Record(record) => {
+                self.dry = false;
                 self.fold(&record);
                 if !self.is_full() {
                     return Ok(()); // nothing else can have changed: the path of nearly every record
@@ -83,6 +87,7 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
             Input::Assigned(partition, start) => self.assign(partition, start)?,
             Input::Revoked(partitions) => self.leave(|slot| partitions.contains(&slot.partition)),
             Input::Lost(partitions) => self.lose(&partitions),
+            Input::Dry => self.dry = true,
             Input::Tick(now) => self.now = self.now.max(now),
             Input::Committed => self.committed(),
             Input::Aborted(batch) => self.aborted(batch),
@@ -266,9 +271,8 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
     }
 
     fn is_due(&self) -> bool {
-        self.is_full()
-            || self.now.since(self.filling.since) >= self.limits.linger_ms
-            || self.slots.iter().any(|slot| slot.leaving)
+        let linger_ms = if self.dry { self.limits.linger_ms } else { self.limits.busy_linger_ms };
+        self.is_full() || self.now.since(self.filling.since) >= linger_ms || self.slots.iter().any(|slot| slot.leaving)
     }
 
     /// Sends the filling batch on its way.

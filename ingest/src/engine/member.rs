@@ -169,6 +169,9 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
                 self.change(change)?;
                 changed = true;
             }
+            if dry && self.reading == Reading::On {
+                self.tell(Input::Dry)?;
+            }
             self.tell(Input::Tick(self.now()))?;
             if self.stopped {
                 return Ok(End::Stopped);

@@ -16,6 +16,8 @@ pub enum Input {
     Lost(Vec<Partition>),
     /// A record was read.
     Record(Record),
+    /// There is nothing more to be read at the moment.
+    Dry,
     /// Time has passed; any steady clock does.
     Tick(Millis),
     /// The batch on its way was committed.
@@ -65,8 +67,10 @@ pub struct Limits {
     pub batch_records_max: u64,
     /// Most bytes of outputs in one batch; the last record's outputs may exceed it. Default 16 MiB.
     pub batch_bytes_max: u64,
-    /// How long a batch may fill before it is sent, in ms. Default 5.
+    /// How long a batch may fill before it is sent, in ms, once there is nothing more to be read. Default 5.
     pub linger_ms: u64,
+    /// The same while there is: who is behind gains more from larger batches than from earlier ones. Default 40.
+    pub busy_linger_ms: u64,
     /// Records of a partition from one checkpoint to the next. Default 500,000.
     pub checkpoint_records: u64,
     /// Time from one checkpoint of a partition to the next, in ms, if there were records. Default one minute.
@@ -79,6 +83,7 @@ impl Default for Limits {
             batch_records_max: 20_000,
             batch_bytes_max: 16 * 1024 * 1024,
             linger_ms: 5,
+            busy_linger_ms: 40,
             checkpoint_records: 500_000,
             checkpoint_ms: 60_000,
         }

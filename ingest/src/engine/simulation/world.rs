@@ -70,6 +70,7 @@ impl Member {
             batch_records_max: 7,
             batch_bytes_max: 300,
             linger_ms: 5,
+            busy_linger_ms: 9,
             checkpoint_records: 9,
             checkpoint_ms: 40,
         };
@@ -278,6 +279,9 @@ impl World {
 
     fn tick(&mut self, id: usize) {
         let passed = self.chance.random_range(0..10);
+        if self.chance.random() {
+            self.tell(id, Input::Dry);
+        }
         let Some(member) = &mut self.members[id] else { return };
         member.now += passed;
         let now = member.now;
