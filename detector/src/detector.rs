@@ -6,7 +6,7 @@ use crate::features::{self, Found};
 use crate::fusion;
 use crate::model::Model;
 use crate::state::SessionState;
-use schema::{Call, Digest, PValue, QueryRecord, Risk, Verdict};
+use schema::{Call, Digest, How, PValue, Pattern, QueryRecord, Risk, Verdict};
 
 /// A model in force.
 #[derive(Debug, Clone)]
@@ -40,6 +40,11 @@ impl Detector {
             state.ask(mission);
         }
         let verdict = match &self.model {
+            // Its arguments are a query and nothing else: what it means is the principals stage's to say.
+            Some(model) if is_bare_query(call) => {
+                model.take_in(state, call, 0.0);
+                self.verdict(call, Risk::clamped(0.0), PValue::clamped(1.0))
+            }
             Some(model) => {
                 let found = features::of(state, call, &model.markov, &model.provenance);
                 state.sequence = state.sequence.max(found.features.sequence);
@@ -65,9 +70,27 @@ impl Detector {
         Some(features::of(&state, call, &model.markov, &model.provenance).features.row().to_vec())
     }
 
-    /// Moves a principal's state past one of its queries. `None` while there is nothing to say.
-    pub fn observe_principal(&self, _state: &mut PrincipalState, _query: &QueryRecord) -> Option<Verdict> {
-        None
+    /// Moves a principal's state past one of its queries. `None` without a model of honest clients.
+    ///
+    /// The verdict stands beside the session's own; the decision takes the higher risk.
+    pub fn observe_principal(&self, state: &mut PrincipalState, query: &QueryRecord) -> Option<Verdict> {
+        let honest = self.model.as_ref()?.extraction.as_ref()?;
+        let finding = honest.observe(state, query);
+        let pattern = if finding.p_value.get() > evidence::NAMED_BELOW { Pattern::None } else { Pattern::Extraction };
+        Some(Verdict {
+            v: schema::RECORD_VERSION,
+            id: query.id.clone(),
+            session: query.session.clone(),
+            how: How::Explicit,
+            sure: How::Explicit.sure(),
+            risk: finding.risk,
+            p_value: finding.p_value,
+            pattern,
+            model: self.digest,
+            exposed: false,
+            learning: false,
+            evidence: finding.evidence,
+        })
     }
 
     fn judge(&self, model: &Model, state: &SessionState, call: &Call, found: &Found) -> Verdict {
@@ -94,13 +117,18 @@ impl Detector {
             sure: call.how.sure(),
             risk,
             p_value,
-            pattern: schema::Pattern::None,
+            pattern: Pattern::None,
             model: self.digest,
             exposed: false,
             learning: self.model.is_none(),
             evidence: Vec::new(),
         }
     }
+}
+
+/// Whether the call is a query and names nothing besides that could be traced.
+pub(crate) fn is_bare_query(call: &Call) -> bool {
+    call.query.is_some() && call.args.iter().all(|leaf| leaf.tokens.is_empty())
 }
 
 /// Fewest held-out sessions that a p-value is worth anything with.

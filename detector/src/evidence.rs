@@ -67,6 +67,6 @@ fn share(evidence: &Evidence) -> f64 {
 }
 
 /// p-values above this name nothing.
-const NAMED_BELOW: f64 = 0.25;
+pub(crate) const NAMED_BELOW: f64 = 0.25;
 /// Reasons below this share are left out.
 const SHARE_MIN: f64 = 0.05;

@@ -4,6 +4,8 @@
 //! (cross-fitted by mission), then the calibration on scores whose fusion never saw them either.
 
 use crate::conformal::Calibration;
+use crate::detector::is_bare_query;
+use crate::extraction::{Client, Honest, query_record};
 use crate::features::{self, Features, Row};
 use crate::forest::ForestParams;
 use crate::fusion::{self, Expert, Kind, Scale, Scorer};
@@ -20,7 +22,8 @@ use ndarray::{Array1, Array2};
 use rand::SeedableRng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
-use schema::{Call, Cues, NameHash};
+use schema::{Call, NameHash, Principal};
+use std::collections::BTreeMap;
 
 /// One session to learn from: its calls in order, sealed for the fit ([`schema::seal_for_fit`]).
 #[derive(Debug, Clone)]
@@ -70,7 +73,7 @@ pub fn fit(sessions: &[TrainingSession], options: &FitOptions) -> Result<Model, 
         return Err(FitError::Empty { sessions: sessions.len() });
     }
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-    let strength = learn_strength(sessions, &mut rng);
+    let strength = Strength::default();
     let parts: Vec<u64> = sessions.iter().enumerate().map(|(at, s)| part_of(s, at)).collect();
     let spliced = splices(sessions, &mut rng);
 
@@ -107,7 +110,7 @@ pub fn fit(sessions: &[TrainingSession], options: &FitOptions) -> Result<Model, 
         provenance: tables.provenance,
         experts: experts(None),
         calibration: Calibration::new(clean, exposed),
-        extraction: None,
+        extraction: Honest::fit(&clients(sessions), options.seed),
         sessions: u32::try_from(sessions.len()).unwrap_or(u32::MAX),
     };
     Ok(model)
@@ -168,6 +171,7 @@ impl<'s> Tables<'s> {
     fn rows<'c>(&self, calls: impl Iterator<Item = (&'c Call, Label)>) -> Vec<(Row, Label)> {
         let mut state = SessionState::default();
         calls
+            .filter(|(call, _)| !is_bare_query(call))
             .map(|(call, label)| {
                 if let Some(mission) = &call.mission {
                     state.ask(mission);
@@ -188,12 +192,6 @@ impl<'s> Tables<'s> {
     }
 }
 
-/// What users ask against what tools return, by structural cues alone.
-fn learn_strength(sessions: &[TrainingSession], rng: &mut ChaCha8Rng) -> Strength {
-    let _ = (sessions, rng, Cues::COUNT);
-    Strength::default()
-}
-
 /// The part a session is held out with: sessions of one mission go together, as they are not independent.
 fn part_of(session: &TrainingSession, at: usize) -> u64 {
     let mission = session.calls.iter().find_map(|call| call.mission.as_ref());
@@ -204,6 +202,25 @@ fn part_of(session: &TrainingSession, at: usize) -> u64 {
     hash.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(20) % PARTS
 }
 
+/// What each principal asked of model APIs, over its sessions, in time order; without a principal, each session apart.
+fn clients(sessions: &[TrainingSession]) -> Vec<Client> {
+    let mut by_principal: BTreeMap<(Option<Principal>, usize), Client> = BTreeMap::new();
+    for (at, session) in sessions.iter().enumerate() {
+        for call in &session.calls {
+            let Some(query) = query_record(call) else { continue };
+            let key = call.principal.clone().map_or((None, at), |principal| (Some(principal), 0));
+            by_principal
+                .entry(key)
+                .or_insert_with(|| Client { queries: Vec::new(), pool: session.pool.clone() })
+                .queries
+                .push(query);
+        }
+    }
+    let mut clients: Vec<Client> = by_principal.into_values().collect();
+    clients.iter_mut().for_each(|client| client.queries.sort_by_key(|query| query.at));
+    clients
+}
+
 /// Spliced sessions, each with the index of its host. Donors are of the same app and another mission.
 fn splices(sessions: &[TrainingSession], rng: &mut ChaCha8Rng) -> Vec<(usize, splice::Spliced)> {
     let app = |s: &TrainingSession| s.calls.first().and_then(|call| call.app.clone());
@@ -211,7 +228,8 @@ fn splices(sessions: &[TrainingSession], rng: &mut ChaCha8Rng) -> Vec<(usize, sp
     let each = SPLICES_EACH.min(SPLICES_MAX / sessions.len().max(1)).max(1);
     let mut out = Vec::new();
     let all: Vec<usize> = (0..sessions.len()).collect();
-    for (host_at, host) in sessions.iter().enumerate() {
+    let talks = |s: &&TrainingSession| s.calls.iter().any(|call| !is_bare_query(call));
+    for (host_at, host) in sessions.iter().enumerate().filter(|(_, s)| talks(s)) {
         if out.len() >= SPLICES_MAX {
             break;
         }

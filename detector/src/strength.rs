@@ -1,6 +1,6 @@
 //! How much a sentence reads like an instruction: a logistic over structural cues, with its neighbours.
 //!
-//! Learned from the user's own traffic, without any attack: what users ask (missions) against what tools return.
+//! The weights are grammar's: how orders are formed, not what they are about.
 
 use schema::{Cues, Sentence};
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,6 @@ pub(crate) const EXPOSED: f64 = 0.5;
 const NEIGHBOUR: f64 = 0.9;
 
 impl Default for Strength {
-    /// What grammar alone says, for a model that saw no missions.
     fn default() -> Self {
         let mut weights = [0.0; Cues::COUNT as usize];
         for (cue, weight) in [
