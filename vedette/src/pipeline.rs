@@ -4,8 +4,7 @@ use crate::sightings::{Observed, Sightings};
 use crate::states::{Bounded, PrincipalKey, SessionKey};
 use detector::{Detector, PrincipalState};
 use policy::PolicySet;
-use schema::limits::STANDING_TOOLS_MAX;
-use schema::{Budgets, Call, Decision, Mode, RECORD_VERSION, RawCall, Risk, Standing, TenantKey, Verdict};
+use schema::{Call, Decision, Mode, RawCall, Risk, Standing, TenantKey, Verdict};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -86,7 +85,7 @@ impl Pipeline {
         };
         let first_flagged = verdict.flagged(self.parts.alpha) && !std::mem::replace(&mut open.flagged, true);
         let before = open.standing.take();
-        let standing = standing(before.as_ref(), &call, &verdict);
+        let standing = policy::stand(before.as_ref(), &call, &verdict);
         open.standing = Some(standing.clone());
         Some(Judged { call, verdict, before, standing, first_flagged, sequence_risk })
     }
@@ -100,27 +99,5 @@ impl Pipeline {
     /// What all pipelines of the process share.
     pub fn parts(&self) -> &Parts {
         &self.parts
-    }
-}
-
-/// What is known of a session after `call`.
-fn standing(before: Option<&Standing>, call: &Call, verdict: &Verdict) -> Standing {
-    let (used, cost) = (before.map_or_else(Budgets::default, |b| b.budgets), call.cost.unwrap_or_default());
-    let mut last = before.map_or_else(Vec::new, |b| b.last.clone());
-    last.push(call.tool.clone());
-    last.drain(..last.len().saturating_sub(STANDING_TOOLS_MAX));
-    Standing {
-        v: RECORD_VERSION,
-        session: call.session.clone(),
-        risk: before.map(|b| b.risk).filter(|risk| *risk > verdict.risk).unwrap_or(verdict.risk),
-        exposed: verdict.exposed || before.is_some_and(|b| b.exposed),
-        last,
-        budgets: Budgets {
-            calls: used.calls.saturating_add(1),
-            tokens: used.tokens.saturating_add(cost.tokens),
-            bytes: used.bytes.saturating_add(call.result_bytes.unwrap_or(0)),
-            milliunits: used.milliunits.saturating_add((cost.units * 1000.0).max(0.0) as u64),
-        },
-        at: call.at,
     }
 }
