@@ -4,7 +4,6 @@
 //! Only distinct queries count, and little where a client stays in one region: load tests, canaries and explanations
 //! ask the same thing again. Queries drawn from the victim's own data look honest one by one; only many of them show.
 
-
 mod fit; // honest clients → model
 mod judge; // sums → score → risk
 mod sketch; // vectors and their distance

@@ -239,6 +239,9 @@ pub struct PolicyCommand {
     /// Address to listen on; loopback only.
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<String>,
+    /// Address of the gRPC doors for Envoy; loopback only.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen_grpc: Option<String>,
     /// The model; without one every verdict says `learning` and nothing is denied.
     #[arg(long, value_name = "MODEL")]
     pub model: Option<PathBuf>,

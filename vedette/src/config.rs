@@ -60,6 +60,8 @@ pub struct Detector {
 pub struct Policy {
     /// Where gateways ask; loopback only. Default: `127.0.0.1:8181`.
     pub listen: String,
+    /// Loopback address of the gRPC doors (Envoy ext_authz and ext_proc). Default: 127.0.0.1:8182.
+    pub listen_grpc: String,
     /// `observe`, `shadow` or `enforce`. Default: `shadow`: decided and logged, everything allowed.
     pub mode: schema::Mode,
     /// Cedar policies. Default: empty, which means the built-in ones.
@@ -90,7 +92,12 @@ impl Default for Detector {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8181".into(), mode: schema::Mode::default(), file: PathBuf::new() }
+        Self {
+            listen: "127.0.0.1:8181".into(),
+            listen_grpc: "127.0.0.1:8182".into(),
+            mode: schema::Mode::default(),
+            file: PathBuf::new(),
+        }
     }
 }
 

@@ -172,12 +172,12 @@ mod tests {
             json!({"to":["a@b.example","c@d.example"],"o":{"n":1,"user 42":"x"},"e":{},"t":"a long text about some of the things"}),
         );
         let expect = [
-            ("e", Shape::Empty),
+            ("to[]", Shape::Address),
+            ("to[]", Shape::Address),
             ("o.n", Shape::Number),
             ("o.*", Shape::Word),
+            ("e", Shape::Empty),
             ("t", Shape::Prose),
-            ("to[]", Shape::Address),
-            ("to[]", Shape::Address),
         ];
         assert_eq!(found, expect.map(|(path, shape)| (path.to_owned(), shape)));
     }

@@ -19,9 +19,17 @@ pub async fn run(args: &PolicyCommand, config: &Config) -> Result<(), Failure> {
     let detector = crate::parts::detector(&config, args.model.as_deref())?;
     let parts = crate::parts::for_traffic(&config, detector)?;
     let address = args.listen.as_ref().unwrap_or(&config.policy.listen);
-    let listener = listen(address).await?;
-    eprintln!("policy: answering at http://{address}/v1/decide in {:?} mode; Ctrl-C ends it", parts.mode);
-    serve(listener, parts, crate::shutdown::asked()).await
+    let grpc = args.listen_grpc.as_ref().unwrap_or(&config.policy.listen_grpc);
+    let (listener, grpc_listener) = (listen(address).await?, listen(grpc).await?);
+    eprintln!(
+        "policy: answering at http://{address}/v1/decide, for Envoy by gRPC at {grpc}, in {:?} mode; Ctrl-C ends it",
+        parts.mode
+    );
+    // Both doors share one state, so that a session is one whichever way its calls come.
+    let state = Arc::new(state(parts));
+    let http = ::policy::server::serve(listener, Arc::clone(&state), crate::shutdown::asked());
+    tokio::try_join!(http, ::policy::server::serve_grpc(grpc_listener, state, crate::shutdown::asked()))?;
+    Ok(())
 }
 
 /// Takes `address`, which must be on the loopback: answers are in plain text.
@@ -34,13 +42,16 @@ pub async fn listen(address: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(addresses.as_slice()).await.map_err(failed)
 }
 
-/// Answers on `listener` until `shutdown` ends.
+/// Answers over HTTP on `listener` until `shutdown` ends.
 pub async fn serve(
     listener: TcpListener,
     parts: Arc<Parts>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
+    Ok(::policy::server::serve(listener, state(parts), shutdown).await?)
+}
+
+fn state(parts: Arc<Parts>) -> AppState {
     let (policies, mode) = ((*parts.policies).clone(), parts.mode);
-    let state = AppState::new(Arc::new(Owner::new(parts)), policies, mode);
-    Ok(::policy::server::serve(listener, state, shutdown).await?)
+    AppState::new(Arc::new(Owner::new(parts)), policies, mode)
 }
