@@ -39,6 +39,8 @@ impl Detector {
         if let Some(mission) = &call.mission {
             state.ask(mission);
         }
+        // Before the call's own result is taken in.
+        let exposed = state.exposed();
         let verdict = match &self.model {
             // Its arguments are a query and nothing else: what it means is the principals stage's to say.
             Some(model) if is_bare_query(call) => {
@@ -57,7 +59,7 @@ impl Detector {
                 self.verdict(call, Risk::clamped(0.0), PValue::clamped(1.0))
             }
         };
-        Verdict { exposed: state.exposed() || verdict.exposed, ..verdict }
+        Verdict { exposed, ..verdict }
     }
 
     /// The features of `call` as [`Detector::observe`] would see them, in the order of [`crate::feature_meanings`]; none without a model.

@@ -11,7 +11,7 @@ use vedette::pipeline::Pipeline;
 
 /// A small world: a model of its honest sessions, and the other sessions' calls.
 fn world() -> (Detector, Vec<Vec<RawCall>>) {
-    let (set, _) = datasets::world::generate(4, 150);
+    let (set, _) = datasets::world::generate(4, 700);
     let key = vedette::key::for_data_sets();
     let (mut honest, mut others) = (Vec::new(), Vec::new());
     for (meta, calls) in set.calls_by_session() {
@@ -64,7 +64,7 @@ async fn asking_call_by_call_gives_the_decisions_of_a_backtest() {
     let server = tokio::spawn(server);
 
     let mut denied = 0;
-    for calls in sessions.iter().take(40) {
+    for calls in sessions.iter().take(150) {
         let mut backtest = Pipeline::new(Arc::clone(&parts));
         for call in calls {
             let (status, body) = ask(address, "/v1/decide", &sighting(call, Phase::Request)).await;
