@@ -18,8 +18,9 @@ fn call(s: usize, n: usize, results: bool) -> Call {
         (s * 7 + n) % 90,
         n % 50
     );
+    let tool = ["search_emails", "read_email", "send_email"][n % 3];
     let json = serde_json::json!({"at": n, "seq": n, "session": format!("s-{s}"), "agent": "desk@3", "app": "mail",
-        "tool": ["search_emails", "read_email", "send_email"][n % 3],
+        "tool": tool,
         "args": {"recipient": format!("person{}@example.org", (s * 7 + n) % 90), "subject": format!("Plans for week {}", n % 50)},
         "mission": (n == 0).then(|| format!("Write to person{}@example.org about the plans for week {}.", s % 90, s % 50)),
         "status": "ok", "result": results.then(|| text.repeat(7))});
