@@ -43,7 +43,7 @@ pub(crate) struct Client {
     pub pool: Option<String>,
 }
 
-/// What is kept of one principal's queries, at most [`APIS_MAX`] APIs at some 60 KB.
+/// What is kept of one principal's queries, at most `APIS_MAX` APIs at some 60 KB.
 #[derive(Debug, Clone, Default)]
 pub struct PrincipalState {
     /// The API asked last comes last.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// A fitted forest: every tree's nodes in one array.
 ///
-/// A node is a leaf when its `feature` is [`LEAF`]; then `value` is the path length to add for the rows that ended
+/// A node is a leaf when its `feature` is `LEAF`; then `value` is the path length to add for the rows that ended
 /// there. Otherwise rows with `row[feature] < value` go to `left`, the others to `left + 1`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Forest {

@@ -1,4 +1,4 @@
-//! The webhook. A door turns a gateway's question into a [`schema::RawCall`], [`judge`] answers it, the door says the
+//! The webhook. A door turns a gateway's question into a [`schema::RawCall`], `judge` answers it, the door says the
 //! answer in the gateway's words.
 
 mod auth; // forward-auth, auth_request, ext_authz by HTTP

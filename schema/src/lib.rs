@@ -1,4 +1,4 @@
-//! The words every part of Vedette shares. Start at [`RawCall`] (what a decoder yields), [`seal`]
+//! The words every part of Vedette shares. Start at [`RawCall`] (what a decoder yields), [`seal()`]
 //! (what keeps raw text out) and [`Call`] (what everything behind the seal sees).
 //!
 //! Pure: no clock, file, socket or thread.
