@@ -4,6 +4,7 @@ use crate::evidence;
 use crate::extraction::PrincipalState;
 use crate::features::{self, Found};
 use crate::fusion;
+use crate::markov::Symbol;
 use crate::model::Model;
 use crate::state::SessionState;
 use schema::{Call, Digest, How, PValue, Pattern, QueryRecord, Risk, Verdict};
@@ -49,7 +50,6 @@ impl Detector {
             }
             Some(model) => {
                 let found = features::of(state, call, &model.markov, &model.provenance);
-                state.sequence = state.sequence.max(found.features.sequence);
                 let verdict = self.judge(model, state, call, &found);
                 model.take_in(state, call, found.named);
                 verdict
@@ -140,6 +140,7 @@ impl Model {
     /// Keeps a call and its result for the calls after it. `named`: share of its arguments that the user named.
     pub(crate) fn take_in(&self, state: &mut SessionState, call: &Call, named: f64) {
         let at = state.calls;
+        state.sequence.advance(&self.markov, &Symbol::of(call));
         state.push_call(call);
         if let Some(text) = &call.result {
             let strengths = self.strength.of_text(&text.sentences);

@@ -208,7 +208,7 @@ pub(crate) fn of(state: &SessionState, call: &Call, markov: &Markov, tables: &Pr
     f.prose_unasked = libm::log1p(f.prose_unasked);
 
     let tool = tool_hash(call);
-    let edge = markov.probability(&state.tools, tool);
+    let edge = markov.probability(&state.sequence, call);
     f.sequence = (-libm::log(edge)).min(5.0);
     f.tool_unknown = f64::from(!markov.knows(tool));
     f.tool_seldom = 1.0 / (1.0 + f64::from(tables.seen(tool)));

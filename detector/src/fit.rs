@@ -10,11 +10,11 @@ use crate::features::{self, Features, Row};
 use crate::forest::ForestParams;
 use crate::fusion::{self, Expert, Kind, Scale, Scorer};
 use crate::logistic::{Logistic, LogisticParams};
-use crate::markov::Markov;
+use crate::markov::{Markov, Sequence, Symbol};
 use crate::model::Model;
 use crate::provenance::{self, Provenance};
 use crate::splice::{self, Label};
-use crate::state::{SessionState, tool_hash};
+use crate::state::SessionState;
 use crate::strength::Strength;
 use linfa::Dataset;
 use linfa::traits::Fit;
@@ -22,7 +22,7 @@ use ndarray::{Array1, Array2};
 use rand::SeedableRng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
-use schema::{Call, NameHash, Principal};
+use schema::{Call, Principal};
 use std::collections::BTreeMap;
 
 /// One session to learn from: its calls in order, sealed for the fit ([`schema::seal_for_fit`]).
@@ -76,13 +76,15 @@ pub fn fit(sessions: &[TrainingSession], options: &FitOptions) -> Result<Model, 
     let strength = Strength::default();
     let parts: Vec<u64> = sessions.iter().enumerate().map(|(at, s)| part_of(s, at)).collect();
     let spliced = splices(sessions, &mut rng);
+    let sequences = Markov::learn(&sessions.iter().map(sequence).collect::<Vec<_>>());
 
     // Rows under tables of the other parts.
     let (mut own, mut made) = (Vec::new(), Vec::new());
     for part in 0..PARTS {
         let rest: Vec<&TrainingSession> =
             sessions.iter().zip(&parts).filter(|(_, p)| **p != part).map(|(s, _)| s).collect();
-        let tables = Tables::learn(if rest.is_empty() { sessions.iter().collect() } else { rest }, &strength);
+        let tables =
+            Tables::learn(if rest.is_empty() { sessions.iter().collect() } else { rest }, &strength, &sequences);
         for (session, _) in sessions.iter().zip(&parts).filter(|(_, p)| **p == part) {
             own.push(Rows { part, rows: tables.rows(session.calls.iter().map(|call| (call, Label::Host))) });
         }
@@ -103,7 +105,7 @@ pub fn fit(sessions: &[TrainingSession], options: &FitOptions) -> Result<Model, 
         clean.extend(own.iter().filter(|r| r.part == part).map(highest).filter(|s| s.is_finite()));
         exposed.extend(made.iter().filter(|r| r.part == part && r.resisted()).map(highest).filter(|s| s.is_finite()));
     }
-    let tables = Tables::learn(sessions.iter().collect(), &strength);
+    let tables = Tables::learn(sessions.iter().collect(), &strength, &sequences);
     let model = Model {
         strength: strength.clone(),
         markov: tables.markov,
@@ -147,11 +149,11 @@ struct Tables<'s> {
 }
 
 impl<'s> Tables<'s> {
-    fn learn(sessions: Vec<&TrainingSession>, strength: &'s Strength) -> Self {
-        let mut tables = Self { strength, markov: Markov::default(), provenance: Provenance::default() };
+    /// `like`: what the sequence model of all sessions takes for ordinary.
+    fn learn(sessions: Vec<&TrainingSession>, strength: &'s Strength, like: &Markov) -> Self {
+        let markov = Markov::count(&sessions.iter().map(|session| sequence(session)).collect::<Vec<_>>(), like);
+        let mut tables = Self { strength, markov, provenance: Provenance::default() };
         for session in sessions {
-            let tools: Vec<NameHash> = session.calls.iter().map(tool_hash).collect();
-            tables.markov.learn(&tools);
             let mut state = SessionState::default();
             for call in &session.calls {
                 if let Some(mission) = &call.mission {
@@ -185,11 +187,17 @@ impl<'s> Tables<'s> {
 
     fn take_in(&self, state: &mut SessionState, call: &Call, named: f64) {
         let at = state.calls;
+        state.sequence.advance(&self.markov, &Symbol::of(call));
         state.push_call(call);
         if let Some(text) = &call.result {
             state.push_result(at, call, named, text, &self.strength.of_text(&text.sentences));
         }
     }
+}
+
+/// A session as the sequence model sees it.
+fn sequence(session: &TrainingSession) -> Sequence {
+    session.calls.iter().map(Symbol::of).collect()
 }
 
 /// The part a session is held out with: sessions of one mission go together, as they are not independent.

@@ -1,111 +1,153 @@
 //! Isolation forest with axis-parallel splits, in flat arrays.
 //! Source: Liu, Ting, Zhou, "Isolation Forest", ICDM 2008.
+//!
+//! A tree is a complete binary tree of [`HEIGHT`] levels without pointers: from node `n` a row goes on to `2 n + 1` when
+//! it is below the threshold, else to `2 n + 2`. Where the grown tree ends early the thresholds are infinite, so that
+//! every row takes the same number of steps, none of them a branch; rows are then walked several at a time.
 
+mod attribution;
 mod fit;
 
-pub use fit::ForestParams;
+pub use fit::{ForestError, ForestParams};
 
-use ndarray::{Array1, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array1, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
-/// A fitted forest: every tree's nodes in one array.
-///
-/// A node is a leaf when its `feature` is `LEAF`; then `value` is the path length to add for the rows that ended
-/// there. Otherwise rows with `row[feature] < value` go to `left`, the others to `left + 1`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A fitted forest.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Forest {
-    pub(crate) nodes: Vec<Node>,
-    /// Index of each tree's root.
-    pub(crate) roots: Vec<u32>,
+    /// Of each tree's inner nodes in turn, [`SLOTS`] a tree: what is compared with what.
+    features: Vec<u8>,
+    thresholds: Vec<f64>,
+    /// Mean path length of the rows it was grown on that came through the node.
+    expected: Vec<f32>,
+    /// Of each tree's bottom, left to right, [`SLOTS`] a tree: the path length of a row that ends there.
+    lengths: Vec<f64>,
     /// c(ψ), the mean path length at the sample size.
-    pub(crate) c: f64,
-    /// Features a row must have.
-    pub(crate) width: u32,
+    c: f64,
+    /// Features a row has.
+    width: u32,
 }
 
-/// One node.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Node {
-    pub(crate) feature: u32,
-    pub(crate) left: u32,
-    pub(crate) value: f64,
-}
+/// Levels of splits: ⌈log2 ψ⌉ for the largest sample.
+const HEIGHT: u32 = 8;
+/// Places of a tree's level of leaves, and one more than its inner nodes.
+const SLOTS: usize = 1 << HEIGHT;
+/// Rows of a sample (ψ): the paper finds no gain beyond.
+pub(crate) const SAMPLE_MAX: usize = SLOTS;
+/// Features: a node names one in a byte.
+pub(crate) const WIDTH_MAX: usize = 256;
+/// Rows walked at a time: each waits for memory while the others go on.
+const LANES: usize = 8;
+/// Rows of a block: they stay in the first-level cache while all trees pass.
+const BLOCK: usize = 64;
 
-/// Marks a leaf.
-pub(crate) const LEAF: u32 = u32::MAX;
+type Row = [f64; WIDTH_MAX];
+
+/// One tree, sized so that no step can leave it.
+struct Tree<'f> {
+    features: &'f [u8; SLOTS],
+    thresholds: &'f [f64; SLOTS],
+    lengths: &'f [f64; SLOTS],
+}
 
 impl Forest {
     /// Score of one row, in `(0, 1]`: about 0.5 is ordinary, near 1 is isolated. No tree: 0.5. Ibid., eq. 2.
     ///
     /// Features beyond the row's end read as 0.
     pub fn score(&self, row: &[f64]) -> f64 {
-        if self.roots.is_empty() || self.c <= 0.0 {
+        let row = padded(row.iter().copied());
+        let sum = self.trees().fold(0.0, |sum, tree| sum + tree.length(&row));
+        self.score_of(sum)
+    }
+
+    /// Scores of a matrix of shape `[rows, features]`: the same bits as row by row.
+    pub fn score_batch(&self, rows: ArrayView2<'_, f64>) -> Array1<f64> {
+        let mut scores = Vec::with_capacity(rows.nrows());
+        let mut block: Vec<Row> = Vec::with_capacity(BLOCK);
+        for chunk in rows.axis_chunks_iter(Axis(0), BLOCK) {
+            block.clear();
+            block.extend(chunk.rows().into_iter().map(|row| padded(row.iter().copied())));
+            let mut sums = [0.0; BLOCK];
+            for tree in self.trees() {
+                let (full, rest) = block.as_chunks::<LANES>();
+                let (full_sums, rest_sums) = sums.as_chunks_mut::<LANES>();
+                for (rows, sums) in full.iter().zip(full_sums.iter_mut()) {
+                    let lengths = tree.lengths(rows);
+                    sums.iter_mut().zip(lengths).for_each(|(sum, length)| *sum += length);
+                }
+                let last = full_sums.get_mut(full.len()).map_or(rest_sums, |lanes| lanes.as_mut_slice());
+                rest.iter().zip(last).for_each(|(row, sum)| *sum += tree.length(row));
+            }
+            scores.extend(sums.iter().take(block.len()).map(|sum| self.score_of(*sum)));
+        }
+        Array1::from_vec(scores)
+    }
+
+    /// Number of trees.
+    pub fn trees_len(&self) -> usize {
+        self.lengths.len() / SLOTS
+    }
+
+    fn score_of(&self, sum: f64) -> f64 {
+        if self.lengths.is_empty() || self.c <= 0.0 {
             return 0.5;
         }
-        let sum: f64 = self.roots.iter().map(|root| self.depth(*root, row)).sum();
-        libm::exp2(-sum / self.roots.len() as f64 / self.c)
+        libm::exp2(-sum / self.trees_len() as f64 / self.c)
     }
 
-    /// Scores of a matrix of shape `[rows, features]`: tree by tree, so that a tree stays in the cache.
-    pub fn score_batch(&self, rows: ArrayView2<'_, f64>) -> Array1<f64> {
-        if self.roots.is_empty() || self.c <= 0.0 {
-            return Array1::from_elem(rows.nrows(), 0.5);
+    fn trees(&self) -> impl Iterator<Item = Tree<'_>> {
+        let parts = self.features.as_chunks().0.iter().zip(self.thresholds.as_chunks().0);
+        parts.zip(self.lengths.as_chunks().0).map(|((features, thresholds), lengths)| Tree {
+            features,
+            thresholds,
+            lengths,
+        })
+    }
+}
+
+impl Tree<'_> {
+    #[inline]
+    fn length(&self, row: &Row) -> f64 {
+        let mut at = 0;
+        for _ in 0..HEIGHT {
+            at = self.step(at, row);
         }
-        let mut sums = vec![0.0; rows.nrows()];
-        for root in &self.roots {
-            for (sum, row) in sums.iter_mut().zip(rows.axis_iter(Axis(0))) {
-                *sum += match row.as_slice() {
-                    Some(slice) => self.depth(*root, slice),
-                    None => self.depth(*root, &row.to_vec()),
-                };
+        self.at_bottom(at)
+    }
+
+    #[inline]
+    fn lengths(&self, rows: &[Row; LANES]) -> [f64; LANES] {
+        let mut at = [0usize; LANES];
+        for _ in 0..HEIGHT {
+            for (at, row) in at.iter_mut().zip(rows) {
+                *at = self.step(*at, row);
             }
         }
-        sums.iter().map(|sum| libm::exp2(-sum / self.roots.len() as f64 / self.c)).collect()
+        at.map(|at| self.at_bottom(at))
     }
 
-    /// What each feature did to isolate a row, in path length saved against the mean path, summed over trees;
-    /// positive: the feature isolates, negative: it is ordinary.
-    ///
-    /// Each split moves the expected depth; a path's saving is shared among its splits, by the drop in rows.
-    pub fn attribution(&self, row: ArrayView1<'_, f64>) -> Vec<f64> {
-        let mut parts = vec![0.0; self.width as usize];
-        for root in &self.roots {
-            let mut at = *root;
-            let mut path = Vec::new();
-            while let Some(node) = self.node(at).filter(|node| node.feature != LEAF) {
-                path.push(node.feature);
-                at = self.next(&node, row.get(node.feature as usize).copied().unwrap_or(0.0));
-            }
-            let depth = path.len() as f64 + self.node(at).map_or(0.0, |leaf| leaf.value);
-            let saved = (self.c - depth) / path.len().max(1) as f64;
-            for feature in path {
-                if let Some(part) = parts.get_mut(feature as usize) {
-                    *part += saved / self.roots.len() as f64;
-                }
-            }
-        }
-        parts
+    #[inline]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the node is masked to the array's length; a byte is below `WIDTH_MAX`"
+    )]
+    fn step(&self, node: usize, row: &Row) -> usize {
+        let node = node % SLOTS;
+        2 * node + 1 + usize::from(row[usize::from(self.features[node])] >= self.thresholds[node])
     }
 
-    fn depth(&self, root: u32, row: &[f64]) -> f64 {
-        let (mut at, mut depth) = (root, 0.0);
-        while let Some(node) = self.node(at) {
-            if node.feature == LEAF {
-                return depth + node.value;
-            }
-            at = self.next(&node, row.get(node.feature as usize).copied().unwrap_or(0.0));
-            depth += 1.0;
-        }
-        depth
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "masked to the array's length")]
+    fn at_bottom(&self, node: usize) -> f64 {
+        self.lengths[(node + 1) % SLOTS]
     }
+}
 
-    fn node(&self, at: u32) -> Option<Node> {
-        self.nodes.get(at as usize).copied()
-    }
-
-    fn next(&self, node: &Node, value: f64) -> u32 {
-        node.left + u32::from(value >= node.value)
-    }
+fn padded(row: impl Iterator<Item = f64>) -> Row {
+    let mut out = [0.0; WIDTH_MAX];
+    out.iter_mut().zip(row).for_each(|(slot, value)| *slot = value);
+    out
 }
 
 /// c(n): mean path length of an unsuccessful search in a binary search tree of `n` rows. Ibid., eq. 1.
@@ -119,3 +161,6 @@ pub(crate) fn mean_path(n: usize) -> f64 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,7 @@ mod strength; // how instruction-like a sentence is
 pub use detector::Detector;
 pub use extraction::{PrincipalState, query_record};
 pub use fit::{FitError, FitOptions, TrainingSession, fit};
-pub use forest::{Forest, ForestParams};
+pub use forest::{Forest, ForestError, ForestParams};
 pub use model::{MODEL_BYTES_MAX, Model, ModelError};
 pub use state::SessionState;
 

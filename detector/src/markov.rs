@@ -1,102 +1,153 @@
-//! Variable-order sequence model over tools: interpolated Witten-Bell, from the session's last tools down to none.
-//! Source: Witten and Bell, "The zero-frequency problem", IEEE Trans. Inf. Theory 37(4), 1991 (method C).
+//! Sequence model: how usual a session's order of calls is.
+//!
+//! Three views of one sequence, each with its own memory of what ordinary sessions do:
+//! * *surprise* of the call after the calls before: variable order ([`chain`]) over the tenant's tools, narrowed by
+//!   what this class of agents, this agent and this very session do ([`tally`]), plus that of the arguments' shape;
+//! * *novelty*: how short a run of calls must be cut before it was ever seen, as a rate over the session;
+//! * *profile*: how far the mix of the last calls is from any mix seen ([`profile`]), which order cannot show.
+//!
+//! Each is standardised by what held-out training sessions reach at most, and their sum is the session's score.
 
-use schema::NameHash;
+mod chain; // interpolated Kneser-Ney
+mod counts; // n-grams, mergeable
+mod fit; // sessions → model
+mod profile; // mixes of calls
+mod state; // what a session leaves behind
+mod tally; // back-off by scope
+
+pub(crate) use fit::Sequence;
+pub(crate) use state::SequenceState;
+
+use chain::Chain;
+use profile::Profile;
+use schema::{Agent, App, Call, NameHash, Risk};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use tally::{Strengths, Tally};
 
 /// Longest context.
-pub(crate) const ORDER: usize = 3;
+pub(crate) const ORDER: usize = 5;
 
-/// Start of a session, as a symbol.
-const START: u64 = 0x7374_6172_745f_5f5f;
-
-/// Counts of what follows each context.
+/// A fitted sequence model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Markov {
-    /// Context hash → what followed, sorted by symbol.
-    contexts: BTreeMap<u64, Followers>,
-    /// Distinct symbols ever seen.
-    vocabulary: u32,
+    /// Tools of all the tenant's sessions.
+    chain: Chain,
+    /// The same by class of agents and by agent, and shapes of arguments by tool.
+    tally: Tally,
+    strengths: Strengths,
+    profile: Profile,
+    /// Of surprise, novelty rate and profile distance: highest of a held-out session.
+    levels: [Level; 3],
+    /// Of the session's score.
+    score: Level,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Followers {
-    total: u32,
-    counts: BTreeMap<u64, u32>,
+/// Where the highest value of ordinary sessions lies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct Level {
+    middle: f64,
+    high: f64,
+}
+
+/// One call as the sequence model sees it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Symbol {
+    /// The tool.
+    pub(crate) tool: NameHash,
+    /// The tool and the names and shapes of its arguments.
+    shape: u64,
+    /// The app and the agent without its version; the agent as it is.
+    class: u64,
+    agent: u64,
+}
+
+/// What one call adds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Step {
+    /// Probability of the tool, in (0, 1].
+    pub(crate) p: f64,
+    /// Probability of the arguments' shape given the tool, in (0, 1].
+    pub(crate) shape: f64,
+    /// Of the runs of 1 to `ORDER + 1` calls that end here, how many were never seen.
+    pub(crate) novel: u32,
 }
 
 impl Markov {
-    /// Counts one session's tools.
-    pub(crate) fn learn(&mut self, tools: &[NameHash]) {
-        let mut history: Vec<NameHash> = Vec::new();
-        for tool in tools {
-            for order in 0..=ORDER {
-                let followers = self.contexts.entry(context(&history, order)).or_default();
-                followers.total += 1;
-                *followers.counts.entry(tool.0).or_default() += 1;
-            }
-            history.push(*tool);
+    /// What `next` adds to a session.
+    pub(crate) fn step(&self, state: &SequenceState, next: &Symbol) -> Step {
+        let (mut history, n) = ([chain::UNKNOWN; ORDER], state.recent.len());
+        for (back, slot) in history.iter_mut().rev().enumerate() {
+            let tool = n.checked_sub(back + 1).and_then(|at| state.recent.get(at));
+            *slot = tool.map_or(chain::START, |tool| self.chain.symbol(*tool));
         }
-        let root = context(&[], 0);
-        self.vocabulary = self.contexts.get(&root).map_or(0, |f| u32::try_from(f.counts.len()).unwrap_or(u32::MAX));
+        let (of_tenant, seen) = self.chain.probability(&history, self.chain.symbol(next.tool));
+        let p = self.strengths.narrow(of_tenant, &self.tally.counts_of(state, next));
+        let shape = self.strengths.shape(&self.tally.shapes_of(state, next));
+        Step { p, shape, novel: (ORDER as u32 + 1).saturating_sub(seen) }
     }
 
-    /// Probability of `next` after `history` (oldest first), in `(0, 1]`.
-    pub(crate) fn probability(&self, history: &[NameHash], next: NameHash) -> f64 {
-        let mut p = 1.0 / (f64::from(self.vocabulary) + 1.0);
-        for order in 0..=ORDER {
-            let Some(followers) = self.contexts.get(&context(history, order)) else { break };
-            let distinct = followers.counts.len() as f64;
-            let count = f64::from(followers.counts.get(&next.0).copied().unwrap_or(0));
-            p = (count + distinct * p) / (f64::from(followers.total) + distinct);
-        }
-        p
+    /// Probability of the call's tool after the session's calls, in (0, 1].
+    pub(crate) fn probability(&self, state: &SequenceState, call: &Call) -> f64 {
+        self.step(state, &Symbol::of(call)).p
     }
 
     /// Whether the tool was ever seen.
     pub(crate) fn knows(&self, tool: NameHash) -> bool {
-        self.contexts.get(&context(&[], 0)).is_some_and(|root| root.counts.contains_key(&tool.0))
+        self.chain.symbol(tool) != chain::UNKNOWN
+    }
+
+    /// A session as a risk, from the highest of each view so far: a sum of how far each lies beyond ordinary ones. 0.5
+    /// where one in a hundred ordinary sessions ever gets, and never saturating.
+    fn risk(&self, highest: &[f64; 3]) -> Risk {
+        let sum = self.levels.iter().zip(highest).map(|(level, value)| level.of(*value)).sum();
+        let z = self.score.of(sum) - 1.0;
+        Risk::clamped(0.5 * (1.0 + z / (1.0 + z.abs())))
     }
 }
 
-/// Hash of the last `order` symbols; the start of the session pads it.
-fn context(history: &[NameHash], order: usize) -> u64 {
-    let mut hash = 0x9e37_79b9_7f4a_7c15u64 ^ order as u64;
-    for back in 1..=order {
-        let symbol = history.len().checked_sub(back).and_then(|at| history.get(at)).map_or(START, |tool| tool.0);
-        hash = (hash.rotate_left(23) ^ symbol).wrapping_mul(0x2545_f491_4f6c_dd1d);
+impl Level {
+    /// From the highest of each held-out session: its middle and what a share of sessions stays below.
+    fn new(mut highest: Vec<f64>, share: f64, least: f64) -> Self {
+        highest.sort_unstable_by(f64::total_cmp);
+        let last = highest.len().saturating_sub(1);
+        let at = |share: f64| highest.get(((highest.len() as f64 * share) as usize).min(last)).copied().unwrap_or(0.0);
+        let middle = at(0.5);
+        Self { middle, high: at(share).max(middle + least) }
     }
-    hash
+
+    /// 0 in the middle, 1 at the high end.
+    fn of(&self, value: f64) -> f64 {
+        (value - self.middle) / (self.high - self.middle).max(1e-9)
+    }
+}
+
+impl Symbol {
+    /// A call's symbol. Names and shapes only: no value, and no part of the agent's name means anything by itself.
+    pub(crate) fn of(call: &Call) -> Self {
+        let tool = NameHash::of("tool", call.tool.as_str());
+        let app = NameHash::of("app", call.app.as_ref().map_or("", App::as_str)).0;
+        Self {
+            tool,
+            shape: call.args.iter().fold(tool.0, |hash, leaf| {
+                // A sum: the order of arguments does not matter.
+                hash.wrapping_add(mix(NameHash::of("path", leaf.path.as_str()).0, leaf.shape as u64 + 1))
+            }),
+            class: mix(app, NameHash::of("agent class", class_of(&call.agent)).0),
+            agent: mix(app, NameHash::of("agent", call.agent.as_str()).0),
+        }
+    }
+}
+
+/// The agent without its version: `travel-planner@3.2` is a `travel-planner`.
+fn class_of(agent: &Agent) -> &str {
+    agent.as_str().split('@').next().unwrap_or_default()
+}
+
+/// Mixes a word into a hash; not commutative.
+fn mix(hash: u64, word: u64) -> u64 {
+    let mixed = (hash.rotate_left(23) ^ word).wrapping_mul(0x2545_f491_4f6c_dd1d);
+    mixed ^ (mixed >> 29)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn tools(names: &[u8]) -> Vec<NameHash> {
-        names.iter().map(|n| NameHash::of("tool", &n.to_string())).collect()
-    }
-
-    #[test]
-    fn what_always_follows_is_expected_and_what_never_did_is_not() {
-        let mut model = Markov::default();
-        for _ in 0..20 {
-            model.learn(&tools(&[1, 2, 3]));
-        }
-        let after = |history: &[u8], next: u8| model.probability(&tools(history), tools(&[next])[0]);
-        assert!(after(&[1], 2) > 0.9 && after(&[1], 3) < 0.05 && after(&[1], 9) < after(&[1], 3));
-    }
-
-    proptest! {
-        #[test]
-        fn probabilities_of_the_known_and_one_unknown_sum_to_one(sessions in proptest::collection::vec(proptest::collection::vec(0u8..6, 1..8), 1..20), history in proptest::collection::vec(0u8..6, 0..5)) {
-            let mut model = Markov::default();
-            sessions.iter().for_each(|s| model.learn(&tools(s)));
-            let known = (0..6).filter(|n| model.knows(tools(&[*n])[0]));
-            let sum: f64 = known.chain([99]).map(|n| model.probability(&tools(&history), tools(&[n])[0])).sum();
-            prop_assert!((sum - 1.0).abs() < 1e-9, "{}", sum);
-        }
-    }
-}
+mod tests;

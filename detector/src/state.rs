@@ -3,6 +3,7 @@
 
 use crate::fp::FpMap;
 use crate::limits::{MISSION_TOKENS_MAX, POSTINGS_MAX, PRIOR_TOKENS_MAX, RESULT_TOKENS_MAX, RESULTS_MAX};
+use crate::markov::SequenceState;
 use schema::{Call, Cues, KeyId, NameHash, Status, Text, Token, TokenKind};
 
 /// State of one session. `Default` is a session nothing is known of.
@@ -35,8 +36,8 @@ pub struct SessionState {
     pub(crate) mixed_keys: bool,
     /// Strongest instruction-like sentence met in a result, 0..1.
     pub(crate) exposure: f64,
-    /// Surprise of the sequence so far: the highest of a call, in nats.
-    pub(crate) sequence: f64,
+    /// Order and mix of the calls.
+    pub(crate) sequence: SequenceState,
 }
 
 /// A token of the mission.
@@ -82,9 +83,9 @@ pub(crate) struct Kept {
 }
 
 impl SessionState {
-    /// Sequence surprise of the session so far as a risk: the highest of a call.
+    /// What the order and mix of calls alone say of the session so far; never falls.
     pub fn sequence_risk(&self) -> schema::Risk {
-        schema::Risk::clamped(self.sequence / (1.0 + self.sequence))
+        self.sequence.risk()
     }
 
     /// Whether the session has met instruction-like text.
