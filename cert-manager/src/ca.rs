@@ -34,11 +34,12 @@ use crate::pem;
 use crate::risk::RiskSource;
 use crate::sign::{KeyError, Role, SigningKey};
 use crate::time::{Millis, Span};
+use crate::tls::own::OwnPair;
 use crate::tls::{TlsError, server_config};
 use crate::trust::{Trust, TrustError};
 
-mod make;
-mod publish; // bundles // a new authority, its keys and the first root document; a new generation of them
+mod make; // a new authority, its keys and the first root document; a new generation of them
+mod publish; // bundles
 
 pub use make::{Above, Init, Rollover, init, rotate_root};
 pub use publish::{SHELF, bundle_publish, bundle_rollback};
@@ -167,6 +168,7 @@ pub fn open(folder: &Path, config: &Config, risk: Box<dyn RiskSource>) -> Result
         status: files.signing_key("status.key")?,
         retired: files.retired(number, config)?,
         lists: Lists::default(),
+        issued: Arc::default(),
         shelf: Shelf::new(&folder.join(SHELF)),
         issuers: issuers.collect(),
         cacerts,
@@ -184,16 +186,22 @@ pub fn open(folder: &Path, config: &Config, risk: Box<dyn RiskSource>) -> Result
 /// # Errors
 /// [`CaError`].
 pub async fn serve(ca: Ca, listener: tokio::net::TcpListener, names: &[String], limits: Limits) -> Result<(), CaError> {
-    let key = KeyPair::generate().map_err(|e| AuthorityError::Sign { reason: e.to_string() })?;
-    // Made anew at each start and as long as a public one: nothing to renew by hand, nothing to steal.
-    let validity = ca.desk.office.authority.validity(SERVER_LIFE, wall_clock());
-    let leaf = ca.desk.office.authority.issue_server(names, &key, validity)?;
-    let chain: Vec<_> = std::iter::once(leaf).chain(ca.cross.iter().cloned()).collect();
-    let factories = ca.desk.factories.iter().map(|f| f.certificate.clone());
+    let desk = Arc::new(ca.desk);
+    let (signer, cross, names) = (desk.clone(), ca.cross, names.to_vec());
+    // Made anew at each start and in time, as long as a public one: nothing to renew by hand, nothing to
+    // steal.
+    let make = move |now| {
+        let (authority, key) = (&signer.office.authority, KeyPair::generate().ok()?);
+        let validity = authority.validity(SERVER_LIFE, now);
+        let leaf = authority.issue_server(&names, &key, validity).ok()?;
+        Some((std::iter::once(leaf).chain(cross.iter().cloned()).collect(), key, validity))
+    };
+    let own = OwnPair::new(make, wall_clock)?;
+    let factories = desk.factories.iter().map(|f| f.certificate.clone());
     let anchors: Vec<_> = ca.generations.iter().cloned().chain(factories).collect();
-    let tls = server_config(&chain, &key, &anchors)?;
+    let tls = server_config(own, &anchors, desk.issued.clone())?;
     let address = listener.local_addr().map(|a| a.to_string()).unwrap_or_default();
-    let served = serve_tls(Arc::new(ca.desk), listener, tls, limits).await;
+    let served = serve_tls(desk, listener, tls, limits).await;
     served.map_err(|source| CaError::File { path: address, source })
 }
 

@@ -3,6 +3,8 @@
 //! [`Desk::plan`] checks and either answers or makes a job for the ledger; [`Desk::finish`] turns the
 //! ledger's answer into a response. Between them the rim may gather many jobs into one transaction.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -20,6 +22,7 @@ use crate::risk::RiskSource;
 use crate::rotation::Window;
 use crate::sign::SigningKey;
 use crate::time::{Millis, Span};
+use crate::tls::Issued;
 
 pub mod lists; // revocation lists, kept for a moment
 pub mod peer; // who is on the other end, from the certificate TLS has verified
@@ -54,6 +57,8 @@ pub struct Desk {
     pub retired: Vec<Authority>,
     /// Lists made a moment ago, so that a crowd of checkers costs one signature.
     pub lists: Lists,
+    /// Certificates signed a moment ago, for TLS.
+    pub issued: Arc<Issued>,
     /// Subjects of the authorities whose device certificates are read: every generation.
     pub issuers: Vec<String>,
     /// Certificates for `/cacerts`: the authority, its chain, and at a rollover OldWithNew and
@@ -115,6 +120,7 @@ impl Desk {
         match answer {
             Ok(Answer::Issued { certificate, receipt }) => match certs_only([certificate.as_slice()]) {
                 Ok(message) => {
+                    self.issued.note(&certificate);
                     Response::new(200, "application/pkcs7-mime; smime-type=certs-only", encode_body(&message))
                         .with("content-transfer-encoding", "base64")
                         .with(RECEIPT_HEADER, STANDARD.encode(receipt))

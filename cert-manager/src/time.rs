@@ -78,6 +78,18 @@ impl Sub<Span> for Millis {
     }
 }
 
+/// In UTC and to the second (RFC 3339): `2026-11-22T10:24:00Z`. Past the year 9999, in milliseconds.
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = i64::try_from(self.unix_seconds()).ok();
+        let Some(at) = seconds.and_then(|s| time::OffsetDateTime::from_unix_timestamp(s).ok()) else {
+            return write!(f, "{} ms", self.0);
+        };
+        let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
+        write!(f, "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", at.hour(), at.minute(), at.second())
+    }
+}
+
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 / 1_000 {

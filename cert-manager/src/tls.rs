@@ -7,13 +7,17 @@ use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::server::ResolvesServerCert;
+use rustls::{CipherSuite, ClientConfig, RootCertStore, ServerConfig};
 
 use crate::agent::channel::Identity;
 
 pub mod floor; // the device's check of the server: no clock, only a floor
 pub mod live; // a pair that follows the device's folder without a restart
+pub mod own; // the authority's own pair, made anew in time
 pub mod returning; // the server's check of devices: also of those whose certificate has expired
+
+pub use returning::Issued;
 
 /// Certificates or keys TLS cannot use.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +31,13 @@ pub enum TlsError {
     Anchors(String),
 }
 
-/// The one cryptography provider of this crate.
+/// The one cryptography provider of this crate: ring's, but AES-128 with SHA-256 first. Key schedule and
+/// transcript are hashed some fifty times a handshake, and processors have instructions for SHA-256, not
+/// for SHA-384.
 pub fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    Arc::new(provider)
 }
 
 /// A store of trust anchors. Any certificate can be one, an intermediate too.
@@ -44,16 +52,22 @@ pub fn anchors(certificates: &[Vec<u8>]) -> Result<Arc<RootCertStore>, TlsError>
     Ok(Arc::new(roots))
 }
 
-/// The authority's side: asks for a client certificate, requires none, accepts expired ones.
+/// The authority's side: shows `own`, asks for a client certificate, requires none, accepts expired ones.
+/// `devices`: whose certificates are read. `issued`: the
+/// certificates it signed a moment ago.
 ///
 /// # Errors
 /// [`TlsError`].
-pub fn server_config(chain: &[Vec<u8>], key: &KeyPair, devices: &[Vec<u8>]) -> Result<ServerConfig, TlsError> {
-    let verifier = returning::ReturningVerifier::new(anchors(devices)?, provider())?;
+pub fn server_config(
+    own: Arc<dyn ResolvesServerCert>,
+    devices: &[Vec<u8>],
+    issued: Arc<Issued>,
+) -> Result<ServerConfig, TlsError> {
+    let verifier = returning::ReturningVerifier::new(anchors(devices)?, provider(), issued)?;
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(Arc::new(verifier))
-        .with_single_cert(certificates(chain), private_key(key))?;
+        .with_cert_resolver(own);
     // A device comes back once a month: tickets would be bytes for nothing.
     config.send_tls13_tickets = 0;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

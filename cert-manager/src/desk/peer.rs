@@ -65,6 +65,64 @@ pub enum DeviceStanding {
     Revoked,
 }
 
+/// A certificate that TLS has verified, read once for a whole connection.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    name: DeviceId,
+    facts: CertFacts,
+    maker: Option<Factory>,
+}
+
+/// What is on the other end of a connection, before any request.
+#[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one a connection")]
+pub enum End {
+    /// No certificate.
+    Anonymous,
+    /// A certificate that cannot be read, or that names no device.
+    Stranger,
+    /// A certificate that names a device.
+    Shown(Shown),
+}
+
+impl End {
+    /// Reads the certificate that TLS has verified.
+    pub fn of(certificate: Option<&[u8]>, factories: &[Factory]) -> Self {
+        let Some(der) = certificate else { return Self::Anonymous };
+        let Ok(facts) = parse_certificate(der) else { return Self::Stranger };
+        let Some(name) = facts.common_name.as_deref().and_then(|n| n.parse::<DeviceId>().ok()) else {
+            return Self::Stranger;
+        };
+        // Which authority signed it is decided by its signature, where there is more than one: names
+        // can be copied.
+        let maker = factories.iter().find(|f| signed_by(der, &f.certificate)).cloned();
+        Self::Shown(Shown { name, facts, maker })
+    }
+
+    /// Who that is now. `revoked` looks a serial up.
+    pub fn peer(&self, issuers: &[String], revoked: impl Fn(&str) -> bool, now: Millis) -> Peer {
+        let Shown { name, facts, maker } = match self {
+            Self::Anonymous => return Peer::Anonymous,
+            Self::Stranger => return Peer::Stranger,
+            Self::Shown(shown) => shown,
+        };
+        if let Some(maker) = maker {
+            // A factory certificate carries no date that matters (IEEE 802.1AR: 9999), but one that does
+            // and has passed is not good.
+            return match facts.validity.expired(now) {
+                true => Peer::Stranger,
+                false => Peer::Factory { name: name.clone(), key: facts.key.id, class: maker.class.clone() },
+            };
+        }
+        if !issuers.contains(&facts.issuer) {
+            return Peer::Stranger;
+        }
+        let standing = standing(facts, revoked, now);
+        let (key, until, fingerprint) = (facts.key.id, facts.validity.until, facts.fingerprint);
+        Peer::Device(DevicePeer { name: name.clone(), key, until, fingerprint, standing })
+    }
+}
+
 /// Says who holds `certificate`, whose possession TLS has proved, under an anchor that is one of the
 /// authorities with the subjects `issuers` or one of `factories`. `revoked` looks a serial up.
 pub fn identify(
@@ -74,30 +132,7 @@ pub fn identify(
     revoked: impl Fn(&str) -> bool,
     now: Millis,
 ) -> Peer {
-    let Some(der) = certificate else { return Peer::Anonymous };
-    let Ok(facts) = parse_certificate(der) else { return Peer::Stranger };
-    let Some(name) = facts.common_name.as_deref().and_then(|n| n.parse::<DeviceId>().ok()) else {
-        return Peer::Stranger;
-    };
-    // Which authority signed it is decided by its signature, where there is more than one: names
-    // can be copied.
-    let factory = factories.iter().find(|f| signed_by(der, &f.certificate));
-    if let Some(factory) = factory {
-        // A factory certificate carries no date that matters (IEEE 802.1AR: 9999), but one that does
-        // and has passed is not good.
-        let expired = facts.validity.expired(now);
-        return if expired {
-            Peer::Stranger
-        } else {
-            Peer::Factory { name, key: facts.key.id, class: factory.class.clone() }
-        };
-    }
-    if !issuers.contains(&facts.issuer) {
-        return Peer::Stranger;
-    }
-    let standing = standing(&facts, revoked, now);
-    let (key, until, fingerprint) = (facts.key.id, facts.validity.until, facts.fingerprint);
-    Peer::Device(DevicePeer { name, key, until, fingerprint, standing })
+    End::of(certificate, factories).peer(issuers, revoked, now)
 }
 
 fn standing(facts: &CertFacts, revoked: impl Fn(&str) -> bool, now: Millis) -> DeviceStanding {

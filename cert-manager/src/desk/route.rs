@@ -85,6 +85,12 @@ impl Route {
         }
     }
 
+    /// Whether a revoked certificate is treated differently from another: then, and only then, the ledger is
+    /// asked before the route is opened. (A renewal by a revoked one is refused by the ledger itself.)
+    pub fn minds_revocation(self) -> bool {
+        matches!(self.door(), Door::Quarantined | Door::Members)
+    }
+
     /// Whether `peer` may use the route.
     pub fn open_to(self, peer: &Peer) -> bool {
         use DeviceStanding::{Current, Quarantine};

@@ -19,7 +19,8 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio_rustls::TlsAcceptor;
 
 use super::wire::BODY_BYTES_MAX;
-use crate::desk::{Desk, Plan, peer::identify};
+use crate::desk::peer::End;
+use crate::desk::{Desk, Plan, Route};
 use crate::http::{Method, Request, Response};
 use crate::ledger::{Answer, Job, LedgerError};
 use crate::time::Millis;
@@ -83,10 +84,11 @@ async fn connection(
 ) {
     let _ = stream.set_nodelay(true); // only slower without
     let Ok(Ok(tls)) = tokio::time::timeout(patience, acceptor.accept(stream)).await else { return };
-    let certificate = tls.get_ref().1.peer_certificates().and_then(|c| c.first()).map(|c| Arc::new(c.to_vec()));
+    let certificate = tls.get_ref().1.peer_certificates().and_then(|c| c.first());
+    let end = Arc::new(End::of(certificate.map(|c| c.as_ref()), &desk.factories));
     let service = service_fn(move |request| {
-        let (desk, queue, certificate) = (desk.clone(), queue.clone(), certificate.clone());
-        async move { Ok::<_, Infallible>(outgoing(answer(&desk, &queue, certificate.as_deref(), request).await)) }
+        let (desk, queue, end) = (desk.clone(), queue.clone(), end.clone());
+        async move { Ok::<_, Infallible>(outgoing(answer(&desk, &queue, &end, request).await)) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(64 * 1024);
@@ -94,21 +96,16 @@ async fn connection(
     let _ = http.serve_connection(TokioIo::new(tls), service).await;
 }
 
-async fn answer(
-    desk: &Desk,
-    queue: &SyncSender<Asked>,
-    certificate: Option<&Vec<u8>>,
-    request: hyper::Request<Incoming>,
-) -> Response {
+async fn answer(desk: &Desk, queue: &SyncSender<Asked>, end: &End, request: hyper::Request<Incoming>) -> Response {
     let request = match incoming(request).await {
         Ok(request) => request,
         Err(refused) => return refused,
     };
     let now = wall_clock();
+    let minds = Route::of(&request).is_none_or(Route::minds_revocation);
     // A ledger that cannot say counts as revoked: nothing opens on its failure.
-    let revoked = |serial: &str| desk.ledger.is_revoked(serial).unwrap_or(true);
-    let der = certificate.map(Vec::as_slice);
-    let peer = identify(der, &desk.issuers, &desk.factories, revoked, now);
+    let revoked = |serial: &str| minds && desk.ledger.is_revoked(serial).unwrap_or(true);
+    let peer = end.peer(&desk.issuers, revoked, now);
     let job = match desk.plan(&peer, &request, now) {
         Plan::Done(response) => return response,
         Plan::Job(job) => job,
