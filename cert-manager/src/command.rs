@@ -1,30 +1,35 @@
 //! What each subcommand does.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use cert_manager::agent::bundles::{self, BundleState};
 use cert_manager::agent::channel::Channel;
 use cert_manager::agent::drive::{Agent, AgentError, ROOT_FILE, TOKEN_FILE};
 use cert_manager::agent::storage::Disk;
 use cert_manager::agent::store::Store;
+use cert_manager::bundle::{Kind, Skew};
 use cert_manager::device::DeviceId;
 use cert_manager::est::client::{Server, TlsChannel};
 use cert_manager::rotation::{State, Step};
 use cert_manager::time::Millis;
 use cert_manager::trust::{Trust, TrustError};
+use ring::rand::SecureRandom;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::HELP;
-use crate::rim::{Clocks, notify, run_hook, sleep};
+use crate::rim::Clocks;
+use crate::run::{Run, run};
 
 /// A subcommand with its arguments.
 pub enum Command {
     Help,
     Version,
     Enroll { folder: PathBuf, server: Server, device: DeviceId, trust: PathBuf, token_file: Option<PathBuf> },
-    Run { folder: PathBuf, hook: Option<PathBuf> },
+    Run(Run),
     Status { folder: PathBuf },
     Import { folder: PathBuf, file: PathBuf },
     Doctor { folder: PathBuf },
@@ -43,6 +48,8 @@ pub enum Failure {
     Trust(#[from] TrustError),
     #[error("{0}")]
     Agent(#[from] AgentError),
+    #[error("{state:?}: {advice}")]
+    NotWell { state: State, advice: &'static str },
     #[error("not enrolled: the device is in state {0:?}; run `vedette-agent doctor`")]
     Stuck(State),
 }
@@ -61,7 +68,8 @@ struct Settings {
     server: String,
 }
 
-type Live = Agent<Disk, TlsChannel>;
+/// The agent on a real disk and a real network.
+pub type Live = Agent<Disk, TlsChannel>;
 
 impl Command {
     /// Carries it out.
@@ -72,7 +80,7 @@ impl Command {
             Self::Enroll { folder, server, device, trust, token_file } => {
                 return enroll(&folder, server, device, &trust, token_file.as_deref());
             }
-            Self::Run { folder, hook } => return run(&folder, hook.as_deref()),
+            Self::Run(args) => return run(&args),
             Self::Status { folder } => status(&folder)?,
             Self::Import { folder, file } => import(&folder, &file)?,
             Self::Doctor { folder } => return doctor(&folder),
@@ -124,33 +132,6 @@ fn enroll(
     }
 }
 
-fn run(folder: &Path, hook: Option<&Path>) -> Result<ExitCode, Failure> {
-    let mut agent = wake(folder)?;
-    let clocks = Clocks::start();
-    notify("READY=1");
-    let mut told = None;
-    loop {
-        let state = agent.state(clocks.moment())?;
-        if told != Some(state) {
-            println!("{state:?}");
-            notify(&format!("STATUS={state:?}"));
-            told = Some(state);
-        }
-        match agent.step(clocks.moment()) {
-            Ok(Step::Commit) => hook.into_iter().for_each(|hook| run_hook(hook, folder)),
-            Ok(Step::Wait { until }) => {
-                agent.channel().close();
-                sleep(agent.facts(clocks.moment())?.now, until);
-            }
-            // Only an operator can help; the service manager need not start it over and over.
-            Ok(Step::Stop) => return Err(Failure::Stuck(state)),
-            Ok(_) => {}
-            Err(AgentError::Disk(source)) => return Err(file(folder, source)),
-            Err(error) => eprintln!("vedette-agent: {error}"),
-        }
-    }
-}
-
 /// What `status` prints.
 #[derive(Serialize)]
 struct Status {
@@ -161,6 +142,7 @@ struct Status {
     trust_version: u32,
     failures: u32,
     refused: Option<String>,
+    bundles: BTreeMap<Kind, BundleState>,
 }
 
 #[derive(Serialize)]
@@ -171,11 +153,16 @@ struct StatusCertificate {
 }
 
 fn status(folder: &Path) -> Result<(), Failure> {
-    let agent = wake(folder)?;
+    let mut agent = wake(folder)?;
+    let moment = Clocks::start().moment();
+    let mut bundles = BTreeMap::new();
+    for kind in Kind::ALL {
+        bundles.insert(kind, agent.bundle_state(kind, moment).map_err(|source| file(folder, source))?);
+    }
     let view = agent.store().look().map_err(|source| file(folder, source))?;
     let memory = agent.memory();
     let status = Status {
-        state: agent.state(Clocks::start().moment())?,
+        state: agent.state(moment)?,
         device: settings(folder)?.device,
         certificate: view.newest.map(|pair| StatusCertificate {
             serial: pair.facts.serial.to_string(),
@@ -186,6 +173,7 @@ fn status(folder: &Path) -> Result<(), Failure> {
         trust_version: agent.trust().version(),
         failures: memory.trouble.failures,
         refused: memory.trouble.refused.map(|refusal| refusal.to_string()),
+        bundles,
     };
     println!("{}", serde_json::to_string(&status).unwrap_or_default()); // INVARIANT: plain data serialises
     Ok(())
@@ -226,11 +214,42 @@ fn doctor(folder: &Path) -> Result<ExitCode, Failure> {
         agent.trust().version(),
         if stale { ", stale: import a newer one" } else { "" }
     );
-    let good = matches!(state, State::Healthy | State::Due | State::Quarantined) && reached && !stale;
+    let behind = bundles_said(&mut agent, &clocks).map_err(|source| file(folder, source))?;
+    let good = !behind && matches!(state, State::Healthy | State::Due | State::Quarantined) && reached && !stale;
     Ok(ExitCode::from(u8::from(!good)))
 }
 
-fn advice(state: State) -> &'static str {
+/// Says of each bundle how the device stands with it; whether it is behind with one.
+fn bundles_said(agent: &mut Live, clocks: &Clocks) -> std::io::Result<bool> {
+    let mut behind = false;
+    for kind in Kind::ALL {
+        let stands = agent.bundle_state(kind, clocks.moment())?;
+        let trust = agent.trust().clone();
+        let storage = agent.storage();
+        let whole = match bundles::in_force(storage, kind, &trust)? {
+            Some(manifest) => bundles::intact(storage, kind, &manifest)?,
+            None if stands.skew.is_none() => continue,
+            None => true,
+        };
+        let skew = stands.skew.filter(|skew| *skew != Skew::None);
+        let mut says = format!("{kind:<9} bundle {} in force", stands.version);
+        if stands.stale {
+            says += ", its time is over: the operator publishes a newer one";
+        }
+        if !whole {
+            says += ", damaged on disk: it is fetched anew once a newer one is published";
+        }
+        if let Some(skew) = skew {
+            says += &format!("; the newest {}", bundles::advice(skew));
+        }
+        println!("{says}");
+        behind |= stands.stale || !whole || skew.is_some();
+    }
+    Ok(behind)
+}
+
+/// What a person does about a state.
+pub fn advice(state: State) -> &'static str {
     match state {
         State::Healthy => "nothing to do",
         State::Due | State::Staged | State::Issued | State::Probed => "a rotation is under way; let `run` go on",
@@ -243,7 +262,8 @@ fn advice(state: State) -> &'static str {
     }
 }
 
-fn wake(folder: &Path) -> Result<Live, Failure> {
+/// Wakes the agent of an enrolled device.
+pub fn wake(folder: &Path) -> Result<Live, Failure> {
     let settings = settings(folder)?;
     let store = open(folder)?;
     let root = store.read(ROOT_FILE).map_err(|source| file(folder, source))?;
@@ -259,6 +279,23 @@ fn settings(folder: &Path) -> Result<Settings, Failure> {
     let bytes = std::fs::read(folder.join("agent.json")).map_err(|_| missing())?;
     serde_json::from_slice(&bytes).map_err(|_| missing())
 }
+
+/// The key that seals this device's calls; made on first use.
+pub fn seal_key(folder: &Path) -> Result<[u8; 32], Failure> {
+    let mut store = open(folder)?;
+    let held = store.read(SEAL_KEY_FILE).map_err(|source| file(folder, source))?.map(Zeroizing::new);
+    if let Some(key) = held.and_then(|bytes| bytes.as_slice().try_into().ok()) {
+        return Ok(key);
+    }
+    let mut key = Zeroizing::new([0; 32]);
+    let filled = ring::rand::SystemRandom::new().fill(key.as_mut());
+    filled.map_err(|_| file(folder, std::io::Error::other("no random bytes from the system")))?;
+    store.keep(SEAL_KEY_FILE, key.as_slice()).map_err(|source| file(folder, source))?;
+    Ok(*key)
+}
+
+/// Name of the file with the key that seals calls.
+const SEAL_KEY_FILE: &str = "seal.key";
 
 fn open(folder: &Path) -> Result<Store<Disk>, Failure> {
     Disk::open(folder).and_then(Store::open).map_err(|source| file(folder, source))
@@ -281,6 +318,7 @@ fn read_token(path: Option<&Path>) -> Result<Zeroizing<String>, Failure> {
     Ok(Zeroizing::new(text.trim().to_owned()))
 }
 
-fn file(path: &Path, source: std::io::Error) -> Failure {
+/// An error of a file, with its name.
+pub fn file(path: &Path, source: std::io::Error) -> Failure {
     Failure::File { path: path.display().to_string(), source }
 }

@@ -16,10 +16,39 @@ impl Digest {
 
     /// SHA-256 of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
-        let hash = ring::digest::digest(&ring::digest::SHA256, bytes);
+        let mut hasher = Hasher::default();
+        hasher.update(bytes);
+        hasher.finish()
+    }
+}
+
+/// SHA-256 of bytes that come in pieces.
+#[derive(Clone)]
+pub struct Hasher(ring::digest::Context);
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self(ring::digest::Context::new(&ring::digest::SHA256))
+    }
+}
+
+impl Hasher {
+    /// Takes the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The value for all of them.
+    pub fn finish(self) -> Digest {
         let mut out = [0; 32];
-        out.copy_from_slice(hash.as_ref()); // INVARIANT: SHA-256 is 32 bytes
-        Self(out)
+        out.copy_from_slice(self.0.finish().as_ref()); // INVARIANT: SHA-256 is 32 bytes
+        Digest(out)
+    }
+}
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hasher(..)")
     }
 }
 

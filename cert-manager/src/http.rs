@@ -1,5 +1,7 @@
 //! Requests and responses as plain values, so that what is answered needs no socket.
 
+use crate::time::Span;
+
 /// What is done to a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Method {
@@ -87,6 +89,24 @@ impl Response {
         find(&self.headers, name)
     }
 }
+
+impl Response {
+    /// What `Retry-After` asks for, in seconds (RFC 9110 section 10.2.3); a date there is not read. At most
+    /// [`RETRY_AFTER_MAX`].
+    pub fn retry_after(&self) -> Option<Span> {
+        let seconds = self.header("retry-after")?.trim().parse().ok()?;
+        Some(Span::seconds(seconds).min(RETRY_AFTER_MAX))
+    }
+
+    /// First line of the body, for people; cut at 200 characters.
+    pub fn first_line(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        text.lines().next().unwrap_or_default().chars().take(200).collect()
+    }
+}
+
+/// Longest `Retry-After` that is obeyed: a server cannot put a device to sleep for years.
+pub const RETRY_AFTER_MAX: Span = Span::hours(24);
 
 fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())

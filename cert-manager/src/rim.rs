@@ -4,11 +4,12 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use cert_manager::agent::drive::Moment;
 use cert_manager::est::server::wall_clock;
-use cert_manager::time::{Millis, Span};
+use cert_manager::time::Span;
 
 /// The process's clocks.
 pub struct Clocks {
@@ -29,9 +30,22 @@ impl Clocks {
     }
 }
 
-/// Sleeps from `now` to `until`, at least a second, so that no mistake becomes a busy loop.
-pub fn sleep(now: Millis, until: Millis) {
-    std::thread::sleep(Duration::from_millis(until.since(now).0.max(1_000)));
+/// Sleeps, at least a second, so that no mistake becomes a busy loop.
+pub fn sleep(span: Span) {
+    std::thread::sleep(Duration::from_millis(span.0.max(1_000)));
+}
+
+/// Sleeps as [`sleep`] does, but no longer than until the alarm goes off; says whether it did.
+pub fn wait(alarm: &Receiver<()>, span: Span) -> bool {
+    match alarm.recv_timeout(Duration::from_millis(span.0.max(1_000))) {
+        Ok(()) => true,
+        Err(RecvTimeoutError::Timeout) => false,
+        // Nobody is left to ring it.
+        Err(RecvTimeoutError::Disconnected) => {
+            sleep(span);
+            false
+        }
+    }
 }
 
 /// Tells the service manager (sd_notify): `READY=1`, `STATUS=…`. No manager, no message.

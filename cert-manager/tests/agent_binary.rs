@@ -5,7 +5,7 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -128,4 +128,53 @@ fn three_years_ahead_the_agent_asks_the_time_and_stays_calm() {
     assert_eq!(states, ["Grace", "Healthy"]);
     assert_eq!(status(folder.path())["certificate"]["number"], 1, "no needless certificate");
     server.stop();
+}
+
+#[test]
+fn a_program_hands_over_its_calls_and_the_door_gets_them_sealed_and_in_one_chain() {
+    const SECRET: &str = "gb29nwbk60161331926819";
+    let ca_folder = tempfile::tempdir().unwrap();
+    ca::init(ca_folder.path(), &Init::default()).unwrap();
+    let server = Server::start(ca_folder.path(), &Config::default(), Risk::Green);
+    let folder = provision(ca_folder.path());
+    assert!(enroll(&[], folder.path(), &server.url, "dev-9").status.success());
+    let (door, taken) = common::door::open(ca_folder.path());
+    let mut run = agent(&[], folder.path(), &["run", "--calls-to", &door]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "Healthy", "the socket is there before the first state");
+    let socket = std::os::unix::net::UnixStream::connect(folder.path().join("device/calls.sock")).unwrap();
+    let mut answers = BufReader::new(socket.try_clone().unwrap()).lines().map_while(Result::ok);
+    let mut say = |line: &str| {
+        (&socket).write_all(format!("{line}\n").as_bytes()).unwrap();
+        answers.next().unwrap()
+    };
+    let record = format!("{{\"at\":1,\"session\":\"s\",\"tool\":\"pay\",\"args\":{{\"to\":\"{SECRET}\"}}}}");
+    assert_eq!(say(&record), "{\"n\":1}");
+    assert!(say("{\"tool\":7}").starts_with("{\"error\":\"not a call record"));
+    assert_eq!(say(&record), "{\"n\":2}");
+    run.kill().unwrap();
+    run.wait().unwrap();
+    // Killed right after it acknowledged: what it acknowledged is there. The first answer is 429.
+    let once = agent(&[], folder.path(), &["run", "--once", "--calls-to", &door]).output().unwrap();
+    assert!(once.status.success() && taken.try_recv().is_err(), "{once:?}");
+    assert!(agent(&[], folder.path(), &["run", "--once", "--calls-to", &door]).output().unwrap().status.success());
+    let (peer, body) = taken.recv().unwrap();
+    let peer = cert_manager::facts::parse_certificate(&peer).unwrap();
+    assert_eq!(peer.common_name.as_deref(), Some("dev-9"));
+    let ends = cert_manager::agent::calls::check_chain(&body).unwrap().unwrap();
+    assert_eq!((ends.0.n, ends.1.n), (1, 2));
+    let text = String::from_utf8(body).unwrap();
+    assert!(text.contains("\"device\":\"dev-9\"") && !text.contains(SECRET), "{text}");
+    for file in walk(folder.path()) {
+        let bytes = fs::read(&file).unwrap();
+        assert!(!bytes.windows(SECRET.len()).any(|w| w == SECRET.as_bytes()), "{}", file.display());
+    }
+    server.stop();
+}
+
+/// Every file under a folder.
+fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] });
+    files.filter(|path| path.is_file()).collect()
 }

@@ -1,5 +1,7 @@
 //! The driver: gathers facts, asks [`next_step`], carries the step out. One step a call.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{CertificateParams, DnType, KeyPair};
@@ -7,10 +9,12 @@ use ring::rand::SecureRandom;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::bundles::{self, BundleState, FetchError, Fetched};
 use super::channel::{Channel, ChannelError, Identity};
 use super::storage::Storage;
 use super::store::{Pair, Staged, Store, View};
 use crate::authority::{POLICY_QUARANTINE, key_id};
+use crate::bundle::{Kind, Skew};
 use crate::desk::{RECEIPT_HEADER, REFUSED_HEADER, REQUEST_HEADER};
 use crate::device::{DeviceId, RequestId};
 use crate::digest::Digest;
@@ -37,6 +41,18 @@ pub struct Memory {
     pub hint: Option<Window>,
     /// The key the authority has accepted in a probe.
     pub probed: Option<Digest>,
+    /// What is known of each kind of bundle.
+    pub bundles: BTreeMap<Kind, BundleMemory>,
+}
+
+/// What the agent remembers of one kind of bundle.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BundleMemory {
+    /// Highest number that ever was in force: losing a file opens no way back.
+    pub highest: u64,
+    /// Whether the newest one offered can run here.
+    pub skew: Option<Skew>,
 }
 
 /// What the rim's clocks say at one moment.
@@ -145,6 +161,11 @@ impl<S: Storage, C: Channel> Agent<S, C> {
         }
     }
 
+    /// Whose agent it is.
+    pub fn device(&self) -> &DeviceId {
+        &self.device
+    }
+
     /// What it remembers.
     pub fn memory(&self) -> &Memory {
         &self.memory
@@ -160,9 +181,53 @@ impl<S: Storage, C: Channel> Agent<S, C> {
         &mut self.channel
     }
 
+    /// Takes a newer bundle of `kind` where the authority has one.
+    ///
+    /// # Errors
+    /// [`FetchError`]; the one in force goes on.
+    pub fn fetch_bundle(&mut self, kind: Kind, moment: Moment) -> Result<Fetched, FetchError> {
+        let identity = self.credentials()?;
+        let now = self.clock(moment).now();
+        let held = self.memory.bundles.get(&kind).copied().unwrap_or_default();
+        let storage = self.store.storage();
+        let outcome =
+            bundles::fetch(storage, &mut self.channel, identity.as_ref(), (kind, held.highest), &self.trust, now);
+        let skew = bundles::skew_of(&outcome).or(held.skew);
+        let highest = if let Ok(Fetched::Took(version)) = outcome { version } else { held.highest };
+        let known = BundleMemory { highest, skew };
+        if known != held {
+            self.memory.bundles.insert(kind, known);
+            self.store.keep_state(&serde_json::to_vec(&self.memory).unwrap_or_default())?;
+        }
+        outcome
+    }
+
+    /// How the device stands with `kind`.
+    ///
+    /// # Errors
+    /// Any error of the disk.
+    pub fn bundle_state(&mut self, kind: Kind, moment: Moment) -> std::io::Result<BundleState> {
+        let now = self.clock(moment).now();
+        let skew = self.memory.bundles.get(&kind).and_then(|known| known.skew);
+        bundles::state_of(self.store.storage(), kind, &self.trust, skew, now)
+    }
+
+    /// The newest pair, to authenticate with elsewhere.
+    ///
+    /// # Errors
+    /// Any error of the disk.
+    pub fn credentials(&self) -> std::io::Result<Option<Identity>> {
+        self.identity(&self.store.look()?)
+    }
+
     /// The device's folder.
     pub fn store(&self) -> &Store<S> {
         &self.store
+    }
+
+    /// The folder's files, for what has its own in it.
+    pub fn storage(&mut self) -> &mut S {
+        self.store.storage()
     }
 
     /// Takes the agent apart, for the simulation that cuts its power.
@@ -294,8 +359,8 @@ impl<S: Storage, C: Channel> Agent<S, C> {
                 self.forget_token() // spent or wrong: asking again with it gets the same answer
             }
             status => {
-                self.memory.trouble.not_before = now + retry_after(&response);
-                Err(AgentError::Answer { status, say: first_line(&response) })
+                self.memory.trouble.not_before = now + response.retry_after().unwrap_or(Span::ZERO);
+                Err(AgentError::Answer { status, say: response.first_line() })
             }
         }
     }
@@ -372,7 +437,7 @@ impl<S: Storage, C: Channel> Agent<S, C> {
     }
 
     fn later(&mut self, response: &Response, now: Millis) -> Result<(), AgentError> {
-        self.memory.trouble.not_before = now + retry_after(response);
+        self.memory.trouble.not_before = now + response.retry_after().unwrap_or(Span::ZERO);
         self.memory.trouble.unreachable = false;
         self.remember()
     }
@@ -401,7 +466,7 @@ impl<S: Storage, C: Channel> Agent<S, C> {
         Ok(self.store.commit(pair.slot)?)
     }
 
-    fn identity(&self, view: &View) -> Result<Option<Identity>, AgentError> {
+    fn identity(&self, view: &View) -> std::io::Result<Option<Identity>> {
         let Some(pair) = &view.newest else { return Ok(None) };
         let key = self.store.key(pair.slot)?.filter(|key| key_id(key) == pair.facts.key.id);
         let chain = [std::slice::from_ref(&pair.certificate), &pair.chain].concat();
@@ -434,24 +499,11 @@ fn random() -> Result<[u8; 16], AgentError> {
     Ok(bytes)
 }
 
-/// Longest `Retry-After` that is obeyed: a server cannot put a device to sleep for years.
-const RETRY_AFTER_MAX: Span = Span::hours(24);
-
-fn retry_after(response: &Response) -> Span {
-    let seconds = response.header("retry-after").and_then(|text| text.trim().parse().ok());
-    seconds.map_or(Span::ZERO, Span::seconds).min(RETRY_AFTER_MAX)
-}
-
 fn good(response: Response, status: u16) -> Result<Response, AgentError> {
     if response.status == status {
         return Ok(response);
     }
-    Err(AgentError::Answer { status: response.status, say: first_line(&response) })
-}
-
-fn first_line(response: &Response) -> String {
-    let text = String::from_utf8_lossy(&response.body);
-    text.lines().next().unwrap_or_default().chars().take(200).collect()
+    Err(AgentError::Answer { status: response.status, say: response.first_line() })
 }
 
 fn unacceptable(error: impl std::fmt::Display) -> AgentError {

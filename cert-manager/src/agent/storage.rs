@@ -8,6 +8,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use crate::digest::{Digest, Hasher};
+
 /// Largest file that is read, in bytes.
 pub const FILE_BYTES_MAX: u64 = 256 * 1024;
 
@@ -18,6 +20,15 @@ pub enum Mode {
     Private,
     /// Everyone: 0644.
     Public,
+}
+
+impl Mode {
+    fn bits(self) -> u32 {
+        match self {
+            Self::Private => 0o600,
+            Self::Public => 0o644,
+        }
+    }
 }
 
 /// A folder of the device.
@@ -67,6 +78,31 @@ pub trait Storage {
     /// # Errors
     /// Any error of the disk.
     fn read_link(&self, path: &str) -> io::Result<Option<String>>;
+    /// Writes at the end of a file, made if it is not there. Durable only after [`Storage::sync`].
+    ///
+    /// # Errors
+    /// Any error of the disk.
+    fn append(&mut self, path: &str, bytes: &[u8], mode: Mode) -> io::Result<()>;
+    /// Cuts a file off after `size` bytes. Durable only after [`Storage::sync`].
+    ///
+    /// # Errors
+    /// Any error of the disk.
+    fn truncate(&mut self, path: &str, size: u64) -> io::Result<()>;
+    /// Bytes in a file of any size; 0 when there is none.
+    ///
+    /// # Errors
+    /// Any error of the disk.
+    fn size(&self, path: &str) -> io::Result<u64>;
+    /// SHA-256 of a file of any size, read in pieces; that of nothing when there is none.
+    ///
+    /// # Errors
+    /// Any error of the disk.
+    fn digest(&self, path: &str) -> io::Result<Digest>;
+    /// Names in a folder, in order; none when there is no folder.
+    ///
+    /// # Errors
+    /// Any error of the disk.
+    fn names(&self, path: &str) -> io::Result<Vec<String>>;
 }
 
 /// A real folder.
@@ -105,13 +141,9 @@ impl Storage for Disk {
     }
 
     fn write(&mut self, path: &str, bytes: &[u8], mode: Mode) -> io::Result<()> {
-        let mode = match mode {
-            Mode::Private => 0o600,
-            Mode::Public => 0o644,
-        };
         // Made anew each time: an old file could have a wider mode, which `mode` would not narrow.
         self.remove(path)?;
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(self.at(path))?;
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode.bits()).open(self.at(path))?;
         file.write_all(bytes)
     }
 
@@ -140,6 +172,51 @@ impl Storage for Disk {
 
     fn link(&mut self, target: &str, path: &str) -> io::Result<()> {
         symlink(target, self.at(path))
+    }
+
+    fn append(&mut self, path: &str, bytes: &[u8], mode: Mode) -> io::Result<()> {
+        let mut options = fs::OpenOptions::new();
+        options.append(true).create(true).mode(mode.bits()).open(self.at(path))?.write_all(bytes)
+    }
+
+    fn truncate(&mut self, path: &str, size: u64) -> io::Result<()> {
+        fs::OpenOptions::new().write(true).open(self.at(path))?.set_len(size)
+    }
+
+    fn size(&self, path: &str) -> io::Result<u64> {
+        match fs::metadata(self.at(path)) {
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(0),
+            meta => Ok(meta?.len()),
+        }
+    }
+
+    fn digest(&self, path: &str) -> io::Result<Digest> {
+        let mut hasher = Hasher::default();
+        match fs::File::open(self.at(path)) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            file => {
+                let mut file = file?;
+                let mut piece = vec![0; 64 * 1024];
+                loop {
+                    match file.read(&mut piece)? {
+                        0 => break,
+                        read => hasher.update(piece.get(..read).unwrap_or_default()),
+                    }
+                }
+            }
+        }
+        Ok(hasher.finish())
+    }
+
+    fn names(&self, path: &str) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(self.at(path)) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().into_string().unwrap_or_default());
+        let mut names: Vec<String> = entries.map(name).collect::<io::Result<_>>()?;
+        names.sort();
+        Ok(names)
     }
 
     fn read_link(&self, path: &str) -> io::Result<Option<String>> {

@@ -268,6 +268,11 @@ impl<S: Storage> Store<S> {
         Ok(request.zip(key).map(|(request, key)| Staged { slot, request, key: key_id(&key) }))
     }
 
+    /// The folder underneath, for what has its own files in it.
+    pub fn storage(&mut self) -> &mut S {
+        &mut self.storage
+    }
+
     /// The folder underneath, for the simulation that cuts its power.
     pub fn into_storage(self) -> S {
         self.storage

@@ -107,6 +107,7 @@ impl Device {
     }
 }
 
+pub mod door;
 pub mod live;
 pub mod sim;
 
@@ -130,6 +131,7 @@ pub fn desk() -> (cert_manager::desk::Desk, cert_manager::trust::Trust) {
         status: SigningKey::generate().unwrap(),
         retired: vec![],
         lists: Default::default(),
+        issued: Default::default(),
         shelf: cert_manager::desk::Shelf::new("/nonexistent".as_ref()),
         issuers: vec![office.authority.facts().subject.clone()],
         cacerts: vec![office.authority.certificate().to_vec()],

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::rc::Rc;
 
+use cert_manager::Digest;
 use cert_manager::agent::channel::{Channel, ChannelError, Identity};
 use cert_manager::agent::storage::{Mode, Storage};
 use cert_manager::desk::{Desk, peer::identify};
@@ -81,7 +82,9 @@ impl SimDisk {
             if inode.durable == inode.volatile {
                 continue;
             }
-            let cut = rng.random_range(0..=inode.volatile.len());
+            // What was synced before more was appended stays.
+            let kept = inode.durable.iter().zip(&inode.volatile).take_while(|(a, b)| a == b).count();
+            let cut = rng.random_range(kept..=inode.volatile.len());
             inode.durable = match rng.random_range(0..4) {
                 0 => inode.durable.clone(),
                 1 => inode.volatile.clone(),
@@ -190,6 +193,39 @@ impl Storage for SimDisk {
         let cut = self.operation()?;
         self.change(folder(path), Change::Set(path.to_owned(), Entry::Link(target.to_owned())));
         Self::end(cut)
+    }
+
+    fn append(&mut self, path: &str, bytes: &[u8], _: Mode) -> io::Result<()> {
+        let cut = self.operation()?;
+        match self.volatile.get(path) {
+            Some(Entry::File(inode)) => self.inodes[*inode].volatile.extend_from_slice(bytes),
+            _ => {
+                self.inodes.push(Inode { durable: Vec::new(), volatile: bytes.to_vec() });
+                let entry = Entry::File(self.inodes.len() - 1);
+                self.change(folder(path), Change::Set(path.to_owned(), entry));
+            }
+        }
+        Self::end(cut)
+    }
+
+    fn truncate(&mut self, path: &str, size: u64) -> io::Result<()> {
+        let cut = self.operation()?;
+        let Some(Entry::File(inode)) = self.volatile.get(path) else { return Err(missing()) };
+        self.inodes[*inode].volatile.truncate(size as usize);
+        Self::end(cut)
+    }
+
+    fn size(&self, path: &str) -> io::Result<u64> {
+        Ok(self.read(path)?.map_or(0, |bytes| bytes.len() as u64))
+    }
+
+    fn digest(&self, path: &str) -> io::Result<Digest> {
+        Ok(Digest::of(&self.read(path)?.unwrap_or_default()))
+    }
+
+    fn names(&self, path: &str) -> io::Result<Vec<String>> {
+        let within = |name: &String| name.strip_prefix(path)?.strip_prefix('/').map(str::to_owned);
+        Ok(self.volatile.keys().filter_map(within).collect())
     }
 
     fn read_link(&self, path: &str) -> io::Result<Option<String>> {
