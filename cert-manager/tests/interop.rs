@@ -261,3 +261,27 @@ fn nginx(dir: &Path, server: &Server) {
     nginx.kill().unwrap();
     nginx.wait().unwrap();
 }
+
+#[test]
+fn acme2certifiers_est_handler_enrols() {
+    // Where `.ci/acme2certifier` puts it.
+    let target = Path::new(env!("CARGO_BIN_EXE_vedette-agent")).ancestors().nth(2).unwrap();
+    let python = target.join("acme2certifier/bin/python").display().to_string();
+    if !have(&[&python, "openssl"]) {
+        return;
+    }
+    let (folder, config) = plain(Enrolment::Automatic);
+    let server = Server::start(folder.path(), &config, Risk::Green);
+    let handler = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/acme2certifier.py");
+    let text = format!(
+        "openssl ecparam -name prime256v1 -genkey -noout -out a.key
+         openssl req -new -key a.key -subj /CN=www.example -addext subjectAltName=DNS:www.example -outform DER -out a.csr
+         csr=$(base64 -w0 a.csr | tr '+/' '-_' | tr -d =)
+         {python} {handler} $URL ca.pem $TOKEN $csr | base64 -d >a.der
+         openssl x509 -inform DER -in a.der -out a.pem
+         openssl verify -CAfile ca.pem a.pem
+         cmp <(openssl x509 -in a.pem -noout -pubkey) <(openssl pkey -in a.key -pubout)"
+    );
+    assert!(script(folder.path(), &server, &token(folder.path()), &text).contains("a.pem: OK"));
+    server.stop();
+}
