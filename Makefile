@@ -2,6 +2,7 @@
 #
 #   make up      build, then one run of everything on this machine: Kafka, engine, policy, a table at the end
 #   make test    every check there is, as in .ci/run
+#   make bench-certs  the authority and the agent, measured beside step-ca
 #   make bench   the benches        make fuzz   each fuzz target for a short while (FUZZ_SECONDS=20)
 #   make kafka   Apache Kafka's jars, for the tests against a real one
 #   make clean   removes what was built
@@ -10,7 +11,7 @@
 
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/vedette-target
 
-.PHONY: up test bench fuzz kafka clean
+.PHONY: up test bench bench-certs fuzz kafka clean
 
 up:
 	@.ci/setup build
@@ -23,6 +24,10 @@ test:
 bench:
 	@.ci/setup build
 	cargo bench --locked --workspace --benches
+
+bench-certs:
+	@.ci/setup build
+	@.ci/bench-certs
 
 fuzz:
 	@.ci/setup build fuzz

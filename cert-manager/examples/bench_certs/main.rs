@@ -1,15 +1,15 @@
 //! Measures the authority and the agent; the last line is JSON.
 //!
-//! ```text
-//! cargo build --profile agent -p cert-manager --bin vedette-agent
-//! VEDETTE_AGENT=target/agent/vedette-agent cargo run --release -p cert-manager --example bench_certs
-//! ```
+//! `make bench-certs` builds what it needs: the agent as it is shipped (`VEDETTE_AGENT`), and step-ca
+//! (`STEP_CA`) where there is a Go.
 //!
 //! Clients and server share this machine's cores; the server is a process of its own, so its CPU time
 //! is its own. A figure that was not measured is `null`.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a bench: it stops where it fails")]
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
+
+mod step_ca;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -47,17 +47,38 @@ fn main() {
     server.kill().unwrap();
     server.wait().unwrap();
     let (walk_10, walk_1000) = (walk(10), walk(1_000));
+    let step_ca = step_ca::measure();
+    println!("{}", machine());
+    if let Some((cpu_ms, per_s)) = step_ca {
+        println!("step-ca: {cpu_ms:.3} ms of CPU a renewal, {per_s:.0} renewals/s, one handshake each (ours: two)");
+    }
+    let per_s = CLIENTS as f64 / load.seconds;
+    println!(
+        "ours: {:.3} ms of CPU a renewal, the ledger's {:.3} among it; {per_s:.0} renewals/s",
+        load.cpu_ms, load.ledger_ms
+    );
     println!("{CLIENTS} clients came back at once: 0 lost, all done after {:.1} s", load.seconds);
     println!("from connect to certificate, waiting for admission included: p99 {:.0} ms", load.p99_total);
     println!(
         "{{\"agent_bytes\":{},\"idle_rss_bytes\":{},\"wire_bytes_per_renewal\":{},\"server_cpu_ms_per_renewal\":{:.3},\
-         \"step_ca_cpu_ms_per_renewal\":null,\"p99_ms_admitted\":{:.1},\"walk_10_ms\":{walk_10:.2},\"walk_1000_ms\":{walk_1000:.1}}}",
+         \"step_ca_cpu_ms_per_renewal\":{},\"p99_ms_admitted\":{:.1},\"walk_10_ms\":{walk_10:.2},\"walk_1000_ms\":{walk_1000:.1}}}",
         json(agent_bytes),
         json(idle_rss),
         load.wire_bytes,
         load.cpu_ms,
+        step_ca.map_or("null".to_owned(), |(cpu_ms, _)| format!("{cpu_ms:.3}")),
         load.p99_admitted,
     );
+}
+
+/// What it ran on, and how busy that was: other work makes every figure worse.
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpuinfo = read("/proc/cpuinfo");
+    let model = cpuinfo.lines().find_map(|l| l.strip_prefix("model name")).unwrap_or("unknown");
+    let cores = std::thread::available_parallelism().map_or(0, |n| n.get());
+    let load = read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned();
+    format!("{} x{cores}, load of the last minute {load}", model.trim_start_matches(['\t', ' ', ':']))
 }
 
 fn json(figure: Option<u64>) -> String {
@@ -147,6 +168,7 @@ impl Device {
 }
 
 struct Load {
+    ledger_ms: f64,
     seconds: f64,
     cpu_ms: f64,
     p99_admitted: f64,
@@ -173,7 +195,7 @@ fn returning(folder: &Path, url: &str, trust: &Trust, server: &Child) -> Load {
     });
     println!("{CLIENTS} devices enrolled");
     let wire_before: u64 = devices.iter().map(|d| d.channel.wire_bytes()).sum();
-    let cpu_before = cpu_ms(server.id());
+    let (cpu_before, ledger_before) = (cpu_ms(server.id()), thread_ms(server.id(), "ledger"));
     let barrier = Arc::new(Barrier::new(CLIENTS));
     let began = Instant::now();
     let mut times: Vec<(Duration, Duration)> = std::thread::scope(|scope| {
@@ -193,12 +215,14 @@ fn returning(folder: &Path, url: &str, trust: &Trust, server: &Child) -> Load {
     });
     let seconds = began.elapsed().as_secs_f64();
     let cpu_ms = (cpu_ms(server.id()) - cpu_before) / CLIENTS as f64;
+    let ledger_ms = (thread_ms(server.id(), "ledger") - ledger_before) / CLIENTS as f64;
     let wire: u64 = devices.iter().map(|d| d.channel.wire_bytes()).sum::<u64>() - wire_before;
     let p99 = |times: &mut Vec<(Duration, Duration)>, pick: fn(&(Duration, Duration)) -> Duration| {
         times.sort_by_key(pick);
         pick(&times[CLIENTS * 99 / 100]).as_secs_f64() * 1_000.0
     };
     Load {
+        ledger_ms,
         seconds,
         cpu_ms,
         p99_admitted: p99(&mut times, |t| t.0),
@@ -209,7 +233,17 @@ fn returning(folder: &Path, url: &str, trust: &Trust, server: &Child) -> Load {
 
 /// CPU time of a process in ms: user and system, all threads.
 fn cpu_ms(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    ticks_ms(&std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap())
+}
+
+/// That of its thread of this name.
+fn thread_ms(pid: u32, name: &str) -> f64 {
+    let stats = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let stats = stats.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
+    stats.filter(|stat| stat.contains(&format!("({name})"))).map(|stat| ticks_ms(&stat)).sum()
+}
+
+fn ticks_ms(stat: &str) -> f64 {
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
     let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
     ticks * 10.0 // 100 ticks a second on every Linux
