@@ -3,6 +3,8 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+pub mod ca; // `vedette ca`, which has subcommands of its own
+
 /// Zero-trust behavioural anomaly detection for AI agents.
 #[derive(Debug, Parser)]
 #[command(name = "vedette", version, propagate_version = true, max_term_width = 100)]
@@ -34,6 +36,8 @@ pub enum Command {
     Policy(PolicyCommand),
     /// Tell one session call by call: what was seen, how risky it looked, and why.
     Explain(Explain),
+    /// Certificates and signed bundles for devices that are offline for months.
+    Ca(ca::Ca),
     /// Check the configuration and print the one in force.
     CheckConfig,
     /// Print completions for a shell.
@@ -306,10 +310,35 @@ mod tests {
             "vedette up",
             "vedette engine",
             "vedette policy",
+            "vedette ca init --dir d --name n --root-keys 5 --root-threshold 3 --under r.pem --under-key r.key",
+            "vedette ca serve --dir d --listen 127.0.0.1:0 --name a --name b --brokers h:1",
+            "vedette ca token --dir d --device dev-9 --class press --life 12h",
+            "vedette ca token --any",
+            "vedette ca list --json",
+            "vedette ca revoke dev-9 --reason lost",
+            "vedette ca approve dev-9",
+            "vedette ca voucher dev-9 --life 7d",
+            "vedette ca rotate-root --authority",
+            "vedette ca bundle publish model f --life 30d --api 1-3",
+            "vedette ca bundle rollback model 3",
             "vedette check-config --config x.toml",
             "vedette completions bash",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err().map(|e| e.to_string()));
+        }
+    }
+
+    #[test]
+    fn a_token_says_whom_it_is_for_and_a_revocation_why() {
+        for line in [
+            "vedette ca token",
+            "vedette ca token --any --device dev-9",
+            "vedette ca token --device ../x",
+            "vedette ca revoke dev-9",
+            "vedette ca init --under r.pem",
+            "vedette ca bundle publish picture f",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
         }
     }
 

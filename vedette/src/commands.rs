@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub mod ca;
 pub mod check_config;
 pub mod engine;
 pub mod explain;

@@ -1,7 +1,9 @@
 //! `vedette.toml`: an empty file works and equals the defaults; an unknown key is refused with the nearest known name.
 
+mod ca;
 mod read;
 
+pub use ca::Ca;
 pub use read::{ConfigError, load, parse};
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,8 @@ pub struct Config {
     pub detector: Detector,
     /// What is done about it.
     pub policy: Policy,
+    /// The authority of the devices.
+    pub ca: Ca,
     /// Bounds on what is kept in memory.
     pub limits: Limits,
 }

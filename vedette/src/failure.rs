@@ -1,5 +1,7 @@
 //! What a command says when it cannot go on: what, where, and what to do next.
 
+use cert_manager::ca::CaError;
+use cert_manager::ledger::LedgerError;
 use miette::Diagnostic;
 use std::path::PathBuf;
 
@@ -164,6 +166,36 @@ pub enum Failure {
         #[from]
         source: policy::server::ServeError,
     },
+    /// An address that no device can ask.
+    #[error("cannot listen on `{address}`")]
+    #[diagnostic(
+        code(vedette::ca::listen),
+        help("name a free address of this machine with --listen or `ca.listen`, e.g. 127.0.0.1:8443")
+    )]
+    ListenForDevices {
+        /// The address.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A class that the configuration does not have.
+    #[error("no class `{class}` of devices; there are: {known}")]
+    #[diagnostic(code(vedette::ca::no_class), help("add `[ca.classes.{class}]` to vedette.toml, or name another"))]
+    NoClass {
+        /// Its name.
+        class: String,
+        /// Those there are.
+        known: String,
+    },
+    /// The authority of the devices.
+    #[error("the authority cannot do that")]
+    #[diagnostic(code(vedette::ca), help("{advice}"))]
+    Ca {
+        /// Why.
+        source: Box<CaError>,
+        /// What to do.
+        advice: &'static str,
+    },
     /// Threads or timers.
     #[error("cannot start the runtime")]
     #[diagnostic(code(vedette::runtime), help("the machine is out of threads or file handles"))]
@@ -183,4 +215,27 @@ pub enum Failure {
         /// What is wrong with it, without a value of it.
         reason: String,
     },
+}
+
+impl From<CaError> for Failure {
+    fn from(source: CaError) -> Self {
+        let advice = match &source {
+            CaError::File { .. } => "check that --dir names the authority's folder, and that this user may write there",
+            CaError::Content { .. } => {
+                "--dir names the folder that `vedette ca init` made; a damaged file comes back from a backup"
+            }
+            CaError::Exists(_) => "nothing was changed; name another --dir, or use the authority that is there",
+            CaError::Threshold { .. } => {
+                "bring the newest root keys (`root-N-*.key`) back into `offline/`, or ask for fewer signatures than keys"
+            }
+            CaError::WhichKey { .. } => "name the key of the party you believe with --key; `vedette ca list` shows it",
+            CaError::Ledger(LedgerError::UnknownDevice(_)) => {
+                "`vedette ca list` names the devices; a new one needs `vedette ca token`"
+            }
+            CaError::Ledger(_) => "check the disk under --dir; nothing was written",
+            CaError::Trust(_) => "root documents are damaged; bring `root/` back from a backup",
+            _ => "check the files under --dir; nothing was changed",
+        };
+        Self::Ca { source: Box::new(source), advice }
+    }
 }

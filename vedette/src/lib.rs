@@ -10,6 +10,7 @@ pub mod states; // what is remembered, bounded
 
 pub mod judge; // a data set through the pipeline
 pub mod operator; // the pipeline as a fold over a partition
+pub mod device_risk; // alerts → what the authority is told of a device
 pub mod webhook; // the pipeline behind the policy server
 
 pub mod figures; // what scored sessions say of a detector
@@ -22,6 +23,7 @@ pub mod failure; // what a command says when it cannot go on
 pub mod key; // where the key of fingerprints comes from
 pub mod parts; // configuration and files → what a pipeline runs on
 pub mod progress; // long work says how far it is
+pub mod runtime; // threads and timers
 pub mod shutdown; // when to end
 pub mod source; // the data set a command line names
 pub mod topics; // the topics Vedette needs

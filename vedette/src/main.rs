@@ -4,7 +4,7 @@ use clap::{CommandFactory as _, Parser as _};
 use miette::Report;
 use std::process::ExitCode;
 use vedette::cli::{Cli, Command};
-use vedette::commands::{check_config, engine, explain, fit, measure, policy, replay, score, up};
+use vedette::commands::{ca, check_config, engine, explain, fit, measure, policy, replay, score, up};
 use vedette::failure::Failure;
 
 fn main() -> ExitCode {
@@ -32,6 +32,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Score(args) => score::run(args, &config),
         Command::Measure(args) => measure::run(args, &config),
         Command::Explain(args) => explain::run(args, &config),
+        Command::Ca(args) => ca::run(args, &config),
         Command::CheckConfig => check_config::run(&config),
         Command::Up(args) => wait(up::run(args, &config)),
         Command::Replay(args) => wait(replay::run(args, &config)),
@@ -43,8 +44,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
 
 /// Drives a command that talks to the network.
 fn wait(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|source| Failure::Runtime { source })?.block_on(command)
+    vedette::runtime::start()?.block_on(command)
 }
 
 /// Warnings and errors, or what `RUST_LOG` says.

@@ -138,6 +138,9 @@ fn check(file: &str, config: Config) -> Result<Config, ConfigError> {
     if config.limits.principals_max == 0 {
         return refuse("limits.principals_max", "must be at least 1");
     }
+    if config.ca.classes.values().any(|class| class.full_life_ms < LIFE_MIN) {
+        return refuse("ca.classes", "must give full certificates at least an hour: `full_life_ms = 3600000`");
+    }
     if config.kafka.brokers.trim().is_empty() {
         return refuse("kafka.brokers", "must name a host and a port, as `127.0.0.1:9092`");
     }
@@ -152,11 +155,15 @@ struct Stray {
     at: std::ops::Range<usize>,
 }
 
+/// Tables whose keys are names of the owner's choice; each holds what its entry `default` holds.
+const NAMED_BY_THE_OWNER: &[&str] = &["ca.classes."];
+
 /// The first key of `table` that `known`, the defaults written out, does not have.
 fn stray(table: &DeTable<'_>, known: &toml::Table, within: &str) -> Option<Stray> {
+    let any_name = NAMED_BY_THE_OWNER.contains(&within).then(|| known.get("default")).flatten();
     table.iter().find_map(|(key, value)| {
         let name = key.get_ref().as_ref();
-        match (known.get(name), value.get_ref()) {
+        match (known.get(name).or(any_name), value.get_ref()) {
             (None, _) => Some(Stray {
                 key: format!("{within}{name}"),
                 nearest: nearest(name, known),
@@ -177,6 +184,8 @@ fn nearest(name: &str, known: &toml::Table) -> Option<String> {
     known.keys().max_by(|a, b| like(a).total_cmp(&like(b))).filter(|best| like(best) > 0.7).cloned()
 }
 
+/// Shortest life of a full certificate: the shortest time between two that a device may ask for.
+const LIFE_MIN: cert_manager::time::Span = cert_manager::rotation::MIN_INTERVAL;
 const DEFAULT_FILE: &str = "vedette.toml";
 
 #[cfg(test)]
@@ -194,7 +203,16 @@ mod tests {
         assert!(said.contains("unknown key `kafka.broker`"), "{said}");
         assert!(said.contains("vedette::config::unknown_key") && said.contains("did you mean `brokers`?"), "{said}");
         assert!(refusal("[detectro]\n").contains("did you mean `detector`?"));
-        assert!(refusal("zzz = 1\n").contains("known here: detector, kafka"));
+        assert!(refusal("zzz = 1\n").contains("known here: ca, detector"));
+        let said = refusal("[ca.classes.press]\nwindow = 1\n");
+        assert!(said.contains("unknown key `ca.classes.press.window`") && said.contains("`window_ms`"), "{said}");
+    }
+
+    #[test]
+    fn a_class_of_the_owners_stands_beside_the_default_one() {
+        let config = parse("v", "[ca.classes.press]\nwindow_ms = 1\nenrolment = \"approved\"\n").unwrap();
+        assert_eq!(config.ca.classes["press"].window_ms.0, 1);
+        assert!(!config.ca.authority().classes.contains_key("default"), "what the file says replaces the default");
     }
 
     #[test]
@@ -210,6 +228,7 @@ mod tests {
             ("[detector]\nalpha = nan\n", "detector.alpha"),
             ("[limits]\nsessions_max = 0\n", "limits.sessions_max"),
             ("[kafka]\nbrokers = \" \"\n", "kafka.brokers"),
+            ("[ca.classes.press]\nfull_life_ms = 60000\n", "ca.classes"),
         ] {
             assert!(refusal(text).starts_with(&format!("`{key}`")), "{text}: {}", refusal(text));
         }
