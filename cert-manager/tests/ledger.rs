@@ -82,6 +82,33 @@ fn a_thousand_clones_are_found_by_the_second_partys_first_renewal() {
     assert_eq!(ledger.evidence().unwrap().len(), 1_000);
 }
 
+#[test]
+fn ten_thousand_devices_come_back_at_once_after_expiry_and_none_is_lost() {
+    const BATCH: usize = 128;
+    let (ledger, office) = (Ledger::in_memory().unwrap(), office());
+    let mut devices: Vec<Device> =
+        (0..10_000).map(|n| Device::enrol(&format!("dev-{n}"), &ledger, &office, START)).collect();
+    let now = START + Span::days(200);
+    for (n, device) in devices.iter_mut().enumerate() {
+        device.pending = Some(Pending::new(n as u128 + (1 << 64)));
+    }
+    let mut serials = HashSet::new();
+    for part in devices.chunks_mut(BATCH) {
+        // Every third answer of the batch is lost: those devices ask again with the same id.
+        let jobs: Vec<Job> = part.iter().map(Device::renewal).collect();
+        let first = ledger.apply(&jobs, &office, now).unwrap();
+        let lost: Vec<Job> = jobs.into_iter().step_by(3).collect();
+        let again = ledger.apply(&lost, &office, now + Span::minutes(1)).unwrap();
+        assert!(first.iter().step_by(3).eq(again.iter()));
+        for (device, answer) in part.iter_mut().zip(&first) {
+            assert!(device.take(answer), "{}: {answer:?}", device.name);
+            assert!(serials.insert(device.receipt.as_ref().unwrap().receipt().serial.clone()));
+            assert_eq!(device.until, now + Span::hours(24), "a day to come back in");
+        }
+    }
+    assert_eq!((serials.len(), ledger.evidence().unwrap()), (10_000, vec![]));
+}
+
 /// A server of rules alone, without certificates, so that 100,000 runs take seconds.
 struct Server {
     line: Line,

@@ -55,7 +55,9 @@ fn said(output: &Output) -> String {
 
 fn refused(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    String::from_utf8(output.stderr.clone()).unwrap()
+    // A report is wrapped to the width of a terminal, with a bar at the left.
+    let report = String::from_utf8(output.stderr.clone()).unwrap();
+    report.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ")
 }
 
 /// A running `vedette ca serve`, on a port of its own.

@@ -69,6 +69,8 @@ pub fn init(folder: &Path, init: &Init) -> Result<Trust, CaError> {
     if files.read("authority-1.pem")?.is_some() {
         return Err(CaError::Exists(folder.display().to_string()));
     }
+    // Before anything is written: a folder is made whole or not at all.
+    check_threshold(init.root_keys, init.root_threshold)?;
     let authority = first_authority(&mut files, init)?;
     for (_, name) in ONLINE {
         files.write(name, SigningKey::generate()?.pkcs8(), Mode::Private)?;
@@ -175,10 +177,13 @@ fn append(files: &mut Files, name: &str, certificate: &[u8]) -> Result<(), CaErr
     files.write(name, text.as_bytes(), Mode::Public)
 }
 
+fn check_threshold(keys: usize, threshold: usize) -> Result<(), CaError> {
+    let good = (1..=keys).contains(&threshold) && keys <= crate::trust::ENTRIES_MAX;
+    if good { Ok(()) } else { Err(CaError::Threshold { keys, threshold }) }
+}
+
 fn root_keys(files: &mut Files, version: u32, count: usize, threshold: usize) -> Result<Vec<SigningKey>, CaError> {
-    if threshold == 0 || threshold > count || count > crate::trust::ENTRIES_MAX {
-        return Err(CaError::Threshold { keys: count, threshold });
-    }
+    check_threshold(count, threshold)?;
     let mut keys = Vec::new();
     for number in 1..=count {
         let key = SigningKey::generate()?;
