@@ -8,9 +8,9 @@ pub mod sightings; // one call, several sightings
 pub mod sinks; // a judged call → the records others read
 pub mod states; // what is remembered, bounded
 
+pub mod device_risk; // alerts → what the authority is told of a device
 pub mod judge; // a data set through the pipeline
 pub mod operator; // the pipeline as a fold over a partition
-pub mod device_risk; // alerts → what the authority is told of a device
 pub mod webhook; // the pipeline behind the policy server
 
 pub mod figures; // what scored sessions say of a detector
