@@ -272,7 +272,7 @@ fn acme2certifiers_est_handler_enrols() {
     }
     let (folder, config) = plain(Enrolment::Automatic);
     let server = Server::start(folder.path(), &config, Risk::Green);
-    let handler = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/acme2certifier.py");
+    let handler = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/enrol_by_acme2certifier.py");
     let text = format!(
         "openssl ecparam -name prime256v1 -genkey -noout -out a.key
          openssl req -new -key a.key -subj /CN=www.example -addext subjectAltName=DNS:www.example -outform DER -out a.csr
