@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn alerts_are_heard_from_kafka_and_a_kafka_that_is_away_leaves_nobody_to_say() {
+    async fn alerts_are_heard_from_kafka() {
         let kafka = MockKafka::start(&crate::topics::with_partitions(1)).unwrap();
         let mut output = ingest::Output { topic: topics::ALERTS.to_owned(), key: b"s".to_vec(), payload: Vec::new() };
         output.payload = alert("dev-9", 4, 0).payload;
@@ -189,8 +189,5 @@ mod tests {
             tokio::task::yield_now().await;
         }
         following.abort();
-        let nowhere = Alerts::default();
-        assert!(matches!(nowhere.until_it_breaks("127.0.0.1:1").await, ingest::IngestError::Unreachable { .. }));
-        assert_eq!(nowhere.risk(&device), Risk::Away);
     }
 }
