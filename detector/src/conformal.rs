@@ -16,6 +16,9 @@ pub(crate) struct Calibration {
     exposed: Vec<f64>,
 }
 
+/// How many times the promised share of exposed sessions may be flagged.
+const EXPOSED_SHARE: f64 = 10.0;
+
 impl Calibration {
     /// Takes the highest score of each held-out session of either class.
     pub(crate) fn new(mut clean: Vec<f64>, mut exposed: Vec<f64>) -> Self {
@@ -24,28 +27,34 @@ impl Calibration {
         Self { clean, exposed }
     }
 
-    /// Conformal p-value of a score: a share of sessions, never 0. Exposed sessions must beat both classes.
+    /// Conformal p-value of a score: a share of sessions, never 0. The promise is to clean sessions; of those that met
+    /// instructions and resisted, at most [`EXPOSED_SHARE`] times as many may be flagged.
     pub(crate) fn p_value(&self, score: f64, exposed: bool) -> PValue {
         let p = |sorted: &[f64]| {
             let above = sorted.len() - sorted.partition_point(|s| *s < score);
             (above as f64 + 1.0) / (sorted.len() as f64 + 1.0)
         };
         let clean = p(&self.clean);
-        PValue::clamped(if exposed { clean.max(p(&self.exposed)) } else { clean })
+        PValue::clamped(if exposed { clean.max(p(&self.exposed) / EXPOSED_SHARE) } else { clean })
     }
 
-    /// The score as a risk: 0.5 at the score that 1 % of clean sessions reach, and never saturating.
+    /// A score on its own scale as a risk: 0.5 at the score that 1 % of clean sessions reach, and never saturating.
     pub(crate) fn risk(&self, score: f64) -> Risk {
         let at = |share: f64| {
             self.clean.get((self.clean.len() as f64 * share) as usize).or(self.clean.last()).copied().unwrap_or(0.0)
         };
         let (middle, high) = (at(0.5), at(0.99));
-        let z = (score - high) / (high - middle).max(1e-3);
-        Risk::clamped(0.5 * (1.0 + z / (1.0 + z.abs())))
+        risk((score - high) / (high - middle).max(1e-3))
     }
 
     /// Sessions calibrated on.
     pub(crate) fn len(&self) -> usize {
         self.clean.len()
     }
+}
+
+/// A fused score as a risk: 0.5 where about one honest session in a hundred gets, and never saturating. The experts are
+/// scaled by honest sessions already, so that risks of two models mean the same.
+pub(crate) fn risk(score: f64) -> Risk {
+    Risk::clamped(0.5 * (1.0 + score / (1.0 + score.abs())))
 }

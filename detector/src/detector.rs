@@ -1,5 +1,6 @@
 //! The path of one call: features → scores → verdict.
 
+use crate::conformal;
 use crate::evidence;
 use crate::extraction::PrincipalState;
 use crate::features::{self, Found};
@@ -106,7 +107,7 @@ impl Detector {
             learning: model.calibration.len() < CALIBRATION_MIN,
             pattern,
             evidence,
-            ..self.verdict(call, model.calibration.risk(score), p_value)
+            ..self.verdict(call, conformal::risk(score), p_value)
         }
     }
 

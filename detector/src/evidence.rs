@@ -25,12 +25,11 @@ pub(crate) fn of(
     for ((name, part), value) in NAMES.iter().zip(&parts).zip(row) {
         let share = part / total;
         match *name {
-            name if name.starts_with("window")
+            name if name.starts_with("passage")
                 || name.starts_with("value")
-                || name.contains("strength")
-                || name.starts_with("order")
-                || matches!(name, "foreign" | "all_three" | "cover_tool")
-                || name.ends_with("from_results") =>
+                || name.starts_with("bound")
+                || name.ends_with("cover")
+                || matches!(name, "source_unnamed" | "origin_bound" | "from_results" | "handles_from_results") =>
             {
                 text += share
             }
@@ -52,8 +51,8 @@ pub(crate) fn of(
     }
     out.sort_by(|a, b| share(b).total_cmp(&share(a)));
     out.truncate(EVIDENCE_MAX);
-    let told =
-        expert.is_some_and(|e| e.kind != Kind::Odd) || found.features.window_strength >= crate::strength::EXPOSED;
+    let instructed = found.window.is_some_and(|w| w.strength >= crate::strength::EXPOSED);
+    let told = !expert.is_some_and(|e| matches!(e.kind, Kind::Odd | Kind::Blind)) || instructed;
     (if told && found.window.is_some() { Pattern::Injection } else { Pattern::Abuse }, out)
 }
 

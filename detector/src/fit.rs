@@ -12,7 +12,7 @@ use crate::fusion::{self, Expert, Kind, Scale, Scorer};
 use crate::logistic::{Logistic, LogisticParams};
 use crate::markov::{Markov, Sequence, Symbol};
 use crate::model::Model;
-use crate::provenance::{self, Provenance};
+use crate::provenance::{self, Provenance, Spreads};
 use crate::splice::{self, Label};
 use crate::state::SessionState;
 use crate::strength::Strength;
@@ -61,11 +61,11 @@ pub enum FitError {
 
 /// Parts that tables and fusion are cross-fitted over.
 const PARTS: u64 = 5;
-/// Spliced sessions made for each session, and at most in all.
-const SPLICES_EACH: usize = 6;
-const SPLICES_MAX: usize = 6_000;
-/// L2 penalty of the fusion.
-const RIDGE: f64 = 20.0;
+/// Spliced sessions made in all, and for each session.
+const SPLICES: usize = 3_800;
+const SPLICES_EACH: std::ops::RangeInclusive<usize> = 1..=16;
+/// L2 penalty of the logistics, in rows: strong, so that they stay near an average of what their features say.
+const RIDGE: f64 = 200.0;
 
 /// Fits a model.
 pub fn fit(sessions: &[TrainingSession], options: &FitOptions) -> Result<Model, FitError> {
@@ -153,13 +153,17 @@ impl<'s> Tables<'s> {
     fn learn(sessions: Vec<&TrainingSession>, strength: &'s Strength, like: &Markov) -> Self {
         let markov = Markov::count(&sessions.iter().map(|session| sequence(session)).collect::<Vec<_>>(), like);
         let mut tables = Self { strength, markov, provenance: Provenance::default() };
+        let mut spreads = Spreads::default();
         for session in sessions {
+            if let Some(task) = task(session) {
+                session.calls.iter().for_each(|call| spreads.learn(call, task));
+            }
             let mut state = SessionState::default();
             for call in &session.calls {
                 if let Some(mission) = &call.mission {
                     state.ask(mission);
                 }
-                let traced = provenance::trace(&state, call);
+                let traced = provenance::trace(&state, call, &tables.provenance);
                 tables.provenance.learn(&state, call, &traced);
                 let all: f64 = traced.iter().map(|t| t.weight).sum();
                 let named =
@@ -167,6 +171,7 @@ impl<'s> Tables<'s> {
                 tables.take_in(&mut state, call, named);
             }
         }
+        tables.provenance.spread_over(&spreads);
         tables
     }
 
@@ -202,12 +207,13 @@ fn sequence(session: &TrainingSession) -> Sequence {
 
 /// The part a session is held out with: sessions of one mission go together, as they are not independent.
 fn part_of(session: &TrainingSession, at: usize) -> u64 {
-    let mission = session.calls.iter().find_map(|call| call.mission.as_ref());
-    let hash = match mission {
-        Some(text) => text.sentences.iter().flat_map(|s| &s.tokens).fold(0u64, |hash, t| hash.rotate_left(5) ^ t.fp.0),
-        None => at as u64,
-    };
-    hash.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(20) % PARTS
+    task(session).unwrap_or(at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(20) % PARTS
+}
+
+/// Which task a session is at, where it is known: sessions of one task were asked the same.
+fn task(session: &TrainingSession) -> Option<u64> {
+    let mission = session.calls.iter().find_map(|call| call.mission.as_ref())?;
+    Some(mission.sentences.iter().flat_map(|s| &s.tokens).fold(0u64, |hash, t| hash.rotate_left(5) ^ t.fp.0))
 }
 
 /// What each principal asked of model APIs, over its sessions, in time order; without a principal, each session apart.
@@ -233,12 +239,12 @@ fn clients(sessions: &[TrainingSession]) -> Vec<Client> {
 fn splices(sessions: &[TrainingSession], rng: &mut ChaCha8Rng) -> Vec<(usize, splice::Spliced)> {
     let app = |s: &TrainingSession| s.calls.first().and_then(|call| call.app.clone());
     let asked = |s: &TrainingSession| s.calls.iter().find_map(|call| call.mission.clone());
-    let each = SPLICES_EACH.min(SPLICES_MAX / sessions.len().max(1)).max(1);
+    let each = (SPLICES / sessions.len().max(1)).clamp(*SPLICES_EACH.start(), *SPLICES_EACH.end());
     let mut out = Vec::new();
     let all: Vec<usize> = (0..sessions.len()).collect();
     let talks = |s: &&TrainingSession| s.calls.iter().any(|call| !is_bare_query(call));
     for (host_at, host) in sessions.iter().enumerate().filter(|(_, s)| talks(s)) {
-        if out.len() >= SPLICES_MAX {
+        if out.len() >= SPLICES {
             break;
         }
         for _ in 0..each {
@@ -247,7 +253,8 @@ fn splices(sessions: &[TrainingSession], rng: &mut ChaCha8Rng) -> Vec<(usize, sp
                 .filter_map(|_| all.choose(rng))
                 .filter_map(|at| sessions.get(*at))
                 .find(|d| app(d) == app(host) && (asked(d) != asked(host) || asked(d).is_none()));
-            if let Some(made) = donor.and_then(|donor| splice::splice(host, donor, rng)) {
+            let other = all.choose(rng).and_then(|at| sessions.get(*at)).unwrap_or(host);
+            if let Some(made) = donor.and_then(|donor| splice::splice(host, donor, other, rng)) {
                 out.push((host_at, made));
             }
         }
@@ -255,22 +262,24 @@ fn splices(sessions: &[TrainingSession], rng: &mut ChaCha8Rng) -> Vec<(usize, sp
     out
 }
 
-/// One expert, fitted and scaled without one part.
+/// One expert, fitted and scaled without one part. `None` where there is nothing to fit it on.
 fn expert(kind: Kind, own: &[Rows], made: &[Rows], without: Option<u64>, seed: u64) -> Option<Expert> {
     let kept = || own.iter().chain(made).filter(|r| Some(r.part) != without);
+    let knows_results = |row: &Row| !Kind::Blind.speaks(row);
+    let told = own.iter().flat_map(Rows::own).any(knows_results);
     let scorer = match kind {
-        Kind::Named | Kind::Restated => Scorer::Logistic(fuse(kind, &kept().collect::<Vec<_>>())?),
+        Kind::General | Kind::Handles | Kind::Others if !told => return None,
+        Kind::General | Kind::Handles | Kind::Others | Kind::Blind => {
+            Scorer::Logistic(fuse(kind, &kept().collect::<Vec<_>>())?)
+        }
+        Kind::Mass => Scorer::Mass,
         Kind::Odd => Scorer::Forest(grow(own.iter().filter(|r| Some(r.part) != without), seed)?),
     };
-    let honest = kept().filter(|r| r.resisted());
-    let highest =
-        honest.filter_map(|r| r.own().filter(|row| kind.speaks(row)).map(|row| scorer.raw(row)).max_by(f64::total_cmp));
-    // Sessions the expert is silent in count as ordinary.
-    let mut highest: Vec<f64> = highest.collect();
-    let silent = kept().filter(|r| r.resisted()).count() - highest.len();
-    let low = highest.iter().copied().fold(f64::INFINITY, f64::min);
-    highest.extend(std::iter::repeat_n(if low.is_finite() { low } else { 0.0 }, silent));
-    Some(Expert { kind, scale: Scale::of(kind, highest)?, scorer })
+    let honest = || kept().filter(|r| r.resisted());
+    let highest = honest()
+        .filter_map(|r| r.own().filter(|row| kind.speaks(row)).map(|row| scorer.raw(row)).max_by(f64::total_cmp))
+        .collect();
+    Some(Expert { kind, scale: Scale::of(kind, highest, honest().count(), told)?, scorer })
 }
 
 /// The logistic of served against own calls.
@@ -278,7 +287,7 @@ fn expert(kind: Kind, own: &[Rows], made: &[Rows], without: Option<u64>, seed: u
 /// A session is judged by its most anomalous call, so after a first fit only the own call that looks worst speaks for
 /// each session.
 fn fuse(kind: Kind, kept: &[&Rows]) -> Option<Logistic> {
-    let params = LogisticParams { ridge: RIDGE, signs: features::SIGNS };
+    let params = LogisticParams { ridge: RIDGE, signs: kind.signs() };
     let fit = |rows: Vec<(&Row, bool)>| {
         let records = Array2::from_shape_fn((rows.len(), features::COUNT), |(row, at)| {
             rows.get(row).and_then(|(r, _)| r.get(at)).copied().unwrap_or(0.0)

@@ -1,8 +1,11 @@
-//! Several experts, one score. Hijacks that name things (an address, an account, a page) and hijacks that do not look
-//! different; one linear model of both would blur each. Every expert is scaled by what honest sessions reach with it,
-//! and the most alarmed one speaks.
+//! Several experts, one score.
+//!
+//! One logistic of all calls would blur hijacks that name things (an address, an account, a page) with those that do
+//! not: a general one speaks with a specialist of either kind. What a call took from one passage, by weight, speaks
+//! beside them, bounded: it needs no fit and so cannot learn the splices' quirks. Each is scaled by what honest sessions
+//! reach with it. Where no result is known, and for what merely looks odd, others may raise the alarm.
 
-use crate::features::{Features, Row};
+use crate::features::{self, BLIND, Features, Row, TOLD};
 use crate::forest::Forest;
 use crate::logistic::Logistic;
 use serde::{Deserialize, Serialize};
@@ -10,10 +13,16 @@ use serde::{Deserialize, Serialize};
 /// Which expert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Kind {
+    /// Any call.
+    General,
     /// Calls that take an address, URL, path or code from a result, not asked for.
-    Named,
-    /// Any call: whether it does what a passage of a result says.
-    Restated,
+    Handles,
+    /// The others.
+    Others,
+    /// Weight that a call took from one passage.
+    Mass,
+    /// Calls before any result is known.
+    Blind,
     /// Any call: how isolated its features are.
     Odd,
 }
@@ -23,6 +32,8 @@ pub(crate) enum Kind {
 pub(crate) enum Scorer {
     /// By served against own calls.
     Logistic(Logistic),
+    /// By the passage's mass.
+    Mass,
     /// By isolation.
     Forest(Forest),
 }
@@ -43,51 +54,61 @@ pub(crate) struct Scale {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 3] = [Kind::Named, Kind::Restated, Kind::Odd];
+    pub(crate) const ALL: [Kind; 6] = [Kind::General, Kind::Handles, Kind::Others, Kind::Mass, Kind::Blind, Kind::Odd];
 
     /// Whether the expert has anything to say of a row.
     pub(crate) fn speaks(self, row: &Row) -> bool {
         let f = Features::of_row(row);
         match self {
-            Kind::Named => f.handles_from_results > 0.0,
-            Kind::Restated => true,
-            Kind::Odd => true,
+            Kind::General | Kind::Mass | Kind::Odd => true,
+            Kind::Handles => f.handles_from_results > 0.0,
+            Kind::Others => f.handles_from_results == 0.0,
+            Kind::Blind => f.results_none > 0.0,
         }
     }
 
-    /// Share of honest sessions that may pass 0 on the expert's scale: the weaker its evidence, the fewer.
-    fn tail(self) -> f64 {
+    /// Signs of the expert's features.
+    pub(crate) fn signs(self) -> &'static [i8] {
+        if self == Kind::Blind { BLIND } else { TOLD }
+    }
+
+    /// Share of honest sessions that may pass 0 on the expert's scale: the weaker its evidence, the fewer. `told`:
+    /// results are known in what is learned from, so that a call before any says little.
+    fn tail(self, told: bool) -> f64 {
         match self {
-            Kind::Named => 0.01,
-            Kind::Restated => 0.01,
             Kind::Odd => 0.002,
+            Kind::Blind if told => 0.002,
+            _ => 0.01,
         }
     }
 }
 
 impl Scale {
-    /// From the highest score of each honest session. `None` where there are too few.
-    pub(crate) fn of(kind: Kind, mut highest: Vec<f64>) -> Option<Self> {
-        highest.sort_unstable_by(f64::total_cmp);
-        let at = |share: f64| {
-            highest.get(((highest.len() as f64 * share) as usize).min(highest.len().saturating_sub(1))).copied()
-        };
-        let high = at(1.0 - kind.tail())?;
-        // Below the median of what speaks there is nothing to tell apart.
-        Some(Self { middle: at(0.5)?, high })
+    /// From the highest score of each honest session, of `all` sessions: those an expert is silent in lie below.
+    /// `None` where there is none.
+    pub(crate) fn of(kind: Kind, mut highest: Vec<f64>, all: usize, told: bool) -> Option<Self> {
+        highest.sort_unstable_by(|a, b| b.total_cmp(a));
+        let last = highest.len().checked_sub(1)?;
+        let at = |share: f64| highest.get(((all as f64 * share) as usize).min(last)).copied();
+        Some(Self { middle: at(0.3)?, high: at(kind.tail(told))? })
     }
 
-    /// The score in units of the distance between an ordinary session's highest and the tail; 0 at the tail.
+    /// The score in units of the distance between a high ordinary session and the tail; 0 at the tail.
     pub(crate) fn apply(&self, score: f64) -> f64 {
-        (score - self.high) / (self.high - self.middle).max(0.25)
+        let unit = (self.high - self.middle).max(0.05 * self.high.abs()).max(1e-6);
+        ((score - self.high) / unit).max(LOWEST)
     }
 }
+
+/// Below this, scores are alike.
+const LOWEST: f64 = -3.0;
 
 impl Scorer {
     pub(crate) fn raw(&self, row: &Row) -> f64 {
         match self {
             Scorer::Logistic(model) => model.logit(row),
-            Scorer::Forest(forest) => FOREST_LOGITS * forest.score(row),
+            Scorer::Mass => features::factor(Features::of_row(row).passage_mass),
+            Scorer::Forest(forest) => forest.score(row),
         }
     }
 
@@ -95,19 +116,34 @@ impl Scorer {
     pub(crate) fn parts(&self, row: &Row) -> Vec<f64> {
         match self {
             Scorer::Logistic(model) => model.parts(row).collect(),
+            Scorer::Mass => Vec::new(),
             Scorer::Forest(forest) => forest.attribution(ndarray::ArrayView1::from(row)),
         }
     }
 }
 
-/// Isolation scores span about a tenth: this brings them to the span of logits.
-const FOREST_LOGITS: f64 = 40.0;
-
-/// The most alarmed expert's score of a row, and which it is; a row nobody speaks of scores lowest.
+/// Score of a row, and the expert that says most of it. 0 is about where one honest session in a hundred gets.
 pub(crate) fn score<'e>(experts: &'e [Expert], row: &Row) -> (f64, Option<&'e Expert>) {
-    let spoken = experts.iter().filter(|e| e.kind.speaks(row)).map(|e| (e.scale.apply(e.scorer.raw(row)), Some(e)));
-    spoken.fold((SILENCE, None), |best, next| if next.0 > best.0 { next } else { best })
+    let says = |kind: Kind| {
+        let expert = experts.iter().find(|e| e.kind == kind && kind.speaks(row))?;
+        Some((expert.scale.apply(expert.scorer.raw(row)), expert))
+    };
+    let told = says(Kind::General).map(|(general, expert)| {
+        let special = says(Kind::Handles).or_else(|| says(Kind::Others)).map_or(general, |(score, _)| score);
+        let mass = says(Kind::Mass).map_or(0.0, |(score, _)| score.clamp(MASS_LOWEST, MASS_HIGHEST));
+        (0.5 * (general + special + mass), expert)
+    });
+    let odd = says(Kind::Odd).map(|(score, expert)| (score - ODD_DOUBT, expert));
+    let voices = [told, says(Kind::Blind), odd].into_iter().flatten();
+    voices.fold((SILENCE, None), |best, (score, expert)| if score > best.0 { (score, Some(expert)) } else { best })
 }
+
+/// Bounds of what the passage's mass may say.
+const MASS_LOWEST: f64 = -2.0;
+const MASS_HIGHEST: f64 = 0.5;
+
+/// What merely looks odd must look odder than any honest session did: whole tasks look odd the first time.
+const ODD_DOUBT: f64 = 1.0;
 
 /// Score of a row that no expert speaks of.
 const SILENCE: f64 = -20.0;

@@ -1,9 +1,9 @@
 //! Where an argument's value comes from: what the user asked, an earlier result, an earlier argument, or nowhere.
 
 use crate::state::{Place, SessionState, is_content, tool_hash, weight};
-use schema::{Call, Leaf, NameHash, Shape, Token};
+use schema::{Call, Fp, Leaf, NameHash, Shape, Token, TokenKind};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a value comes from, by most of its weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,10 +36,18 @@ pub(crate) struct Traced {
     pub(crate) prior: bool,
     /// Places in results, all told.
     pub(crate) count: u32,
-    /// Weakest strength among its places: a value also seen in plain data is cleared.
-    pub(crate) weakest: f64,
+    /// Strength of the weakest passage it stands in: a value also seen in plain data is cleared.
+    pub(crate) bound: f64,
+    /// The same of its sentences and their direct neighbours alone.
+    pub(crate) alone: f64,
     /// How far the user stands behind the best of its sources, 0..1.
     pub(crate) named: f64,
+    /// How far the user named what it belongs to: a page on a host that was asked for.
+    pub(crate) familiar: f64,
+    /// How freely the argument is chosen: 1 where every task has its own value, less where tasks share a few.
+    pub(crate) free: f64,
+    /// Stands in running text.
+    pub(crate) prose: bool,
 }
 
 impl Traced {
@@ -51,13 +59,23 @@ impl Traced {
     pub(crate) fn is_nowhere(&self) -> bool {
         !self.mission && !self.prior && self.count == 0
     }
+
+    /// A handle taken from a result that is a value of its own, not part of running text.
+    pub(crate) fn is_target(&self) -> bool {
+        self.is_from_result() && self.token.kind.is_handle() && !self.prose
+    }
 }
 
-/// Traces every distinct content token of the call's arguments, at most 120.
-pub(crate) fn trace(state: &SessionState, call: &Call) -> Vec<Traced> {
+/// Traces every distinct content token of the call's arguments, at most [`TRACED_MAX`].
+pub(crate) fn trace(state: &SessionState, call: &Call, tables: &Provenance) -> Vec<Traced> {
     let mut out: Vec<Traced> = Vec::new();
     for (leaf, at) in call.args.iter().zip(0u16..) {
-        for token in leaf.tokens.iter().filter(|t| is_content(t)) {
+        let spread = tables.spread(call, leaf);
+        let prose = leaf.shape == Shape::Prose;
+        for (token, next) in leaf.tokens.iter().zip(leaf.tokens.iter().skip(1).map(Some).chain([None])) {
+            if !is_content(token) {
+                continue;
+            }
             if out.len() >= TRACED_MAX {
                 return out;
             }
@@ -65,29 +83,27 @@ pub(crate) fn trace(state: &SessionState, call: &Call) -> Vec<Traced> {
                 continue;
             }
             let postings = state.index.get(&token.fp.0).filter(|_| !state.mixed_keys);
-            let strengths = postings
-                .iter()
-                .flat_map(|p| &p.places)
-                .filter_map(|place| state.sentence(*place))
-                .map(|(_, kept)| f64::from(kept.strength));
-            let weakest = strengths.fold(f64::INFINITY, f64::min);
+            let (alone, bound) = postings.map_or((0.0, 0.0), |p| state.weakest(p));
             let sources = postings
                 .iter()
                 .flat_map(|p| &p.places)
                 .filter_map(|place| state.sentence(*place))
                 .map(|(seen, _)| f64::from(seen.named));
-            let named = sources.fold(0.0, f64::max);
-            let count = postings.map_or(0, |p| p.count);
+            let host = next.filter(|next| token.kind == TokenKind::Url && next.kind == TokenKind::Host);
+            let on_asked_host = host.is_some_and(|host| state.mission.contains_key(&host.fp.0));
             out.push(Traced {
                 token: *token,
                 leaf: at,
-                // A token that many sentences hold says little about any one of them.
-                weight: weight(token.kind) * telling(leaf, token) / (1.0 + 0.5 * libm::log(f64::from(count.max(1)))),
+                weight: weight(token.kind) * telling(token.kind, prose) * (0.3 + 0.7 * (2.0 * spread).min(1.0)),
                 mission: state.mission.contains_key(&token.fp.0),
                 prior: state.prior.contains_key(&token.fp.0),
-                count,
-                weakest: if weakest.is_finite() { weakest } else { 0.0 },
-                named,
+                count: postings.map_or(0, |p| p.count),
+                bound,
+                alone,
+                named: sources.fold(0.0, f64::max),
+                familiar: if on_asked_host { 0.9 } else { 0.0 },
+                free: (0.3 + 1.4 * spread).min(1.0),
+                prose,
             });
         }
     }
@@ -95,14 +111,16 @@ pub(crate) fn trace(state: &SessionState, call: &Call) -> Vec<Traced> {
 }
 
 /// How much of a token's weight counts: the words of running text are written by the agent, often about what it read, and
-/// name no target; what they name counts in full.
-fn telling(leaf: &Leaf, token: &Token) -> f64 {
-    if leaf.shape == Shape::Prose && !token.kind.is_handle() { PROSE_WEIGHT } else { 1.0 }
+/// name no target; what they name counts for more.
+fn telling(kind: TokenKind, prose: bool) -> f64 {
+    match (prose, kind.is_handle()) {
+        (false, _) => 1.0,
+        (true, true) => 0.5,
+        (true, false) => 0.2,
+    }
 }
 
-const PROSE_WEIGHT: f64 = 0.2;
-
-/// Tokens traced of one call: one bit each in a mask.
+/// Tokens traced of one call.
 pub(crate) const TRACED_MAX: usize = 112;
 
 /// Origin of one leaf: where most of its weight comes from.
@@ -114,7 +132,7 @@ pub(crate) fn origin(leaf: &Leaf, at: u16, traced: &[Traced]) -> Origin {
     for token in traced.iter().filter(|t| t.leaf == at) {
         let origin = match token {
             t if t.mission => Origin::Mission,
-            t if t.count > 0 && t.weakest >= crate::strength::EXPOSED => Origin::Instruction,
+            t if t.count > 0 && t.bound >= crate::strength::EXPOSED => Origin::Instruction,
             t if t.count > 0 => Origin::Data,
             t if t.prior => Origin::Prior,
             _ => Origin::Nowhere,
@@ -149,6 +167,23 @@ pub(crate) struct Provenance {
     edges: BTreeMap<u64, u32>,
     /// tool → calls.
     tools: BTreeMap<u64, u32>,
+    /// (tool, path) → distinct values, and distinct tasks that used it.
+    spreads: BTreeMap<u64, (u32, u32)>,
+}
+
+/// Values and tasks by argument, while learning: they are counted, never kept.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Spreads(BTreeMap<u64, (BTreeSet<Fp>, BTreeSet<u64>)>);
+
+impl Spreads {
+    /// Takes one call of a task.
+    pub(crate) fn learn(&mut self, call: &Call, task: u64) {
+        for leaf in &call.args {
+            let (values, tasks) = self.0.entry(leaf_key(call, leaf)).or_default();
+            values.insert(leaf.whole);
+            tasks.insert(task);
+        }
+    }
 }
 
 impl Provenance {
@@ -189,6 +224,19 @@ impl Provenance {
         (count(source) + 0.2) / (count(NameHash(0)) + 1.0)
     }
 
+    /// Takes over what was counted.
+    pub(crate) fn spread_over(&mut self, spreads: &Spreads) {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        self.spreads = spreads.0.iter().map(|(key, (v, t))| (*key, (count(v.len()), count(t.len())))).collect();
+    }
+
+    /// Distinct values an argument takes per task, shrunk towards 1: low where tasks share a few values, as a folder to
+    /// save to or a flag, whose value says little about who chose it.
+    fn spread(&self, call: &Call, leaf: &Leaf) -> f64 {
+        let (values, tasks) = self.spreads.get(&leaf_key(call, leaf)).copied().unwrap_or((0, 0));
+        (f64::from(values) + SPREAD_PRIOR) / (f64::from(tasks) + SPREAD_PRIOR)
+    }
+
     /// Calls of this tool that were learned from.
     pub(crate) fn seen(&self, tool: NameHash) -> u32 {
         self.tools.get(&tool.0).copied().unwrap_or(0)
@@ -202,6 +250,8 @@ impl Provenance {
 
 /// Weight of the back-off, in calls.
 const PRIOR: f64 = 2.0;
+/// Tasks that a spread of 1 is taken from before any is seen.
+const SPREAD_PRIOR: f64 = 2.0;
 
 fn leaf_key(call: &Call, leaf: &Leaf) -> u64 {
     tool_hash(call).0.rotate_left(17) ^ NameHash::of("path", leaf.path.as_str()).0

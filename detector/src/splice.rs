@@ -24,8 +24,13 @@ pub(crate) struct Spliced {
     pub(crate) calls: Vec<(Call, Label)>,
 }
 
-/// Plants `donor`'s task in `host`. `None` where the two cannot be joined (no calls).
-pub(crate) fn splice(host: &TrainingSession, donor: &TrainingSession, rng: &mut impl RngCore) -> Option<Spliced> {
+/// Plants `donor`'s task in `host`, in the tone of what `other` was asked. `None` where the two cannot be joined (no calls).
+pub(crate) fn splice(
+    host: &TrainingSession,
+    donor: &TrainingSession,
+    other: &TrainingSession,
+    rng: &mut impl RngCore,
+) -> Option<Spliced> {
     let donor = &renamed(donor, rng);
     let served: Vec<&Call> = donor.calls.iter().filter(|call| !call.args.is_empty()).collect();
     let chosen = *served.choose(rng)?;
@@ -41,6 +46,7 @@ pub(crate) fn splice(host: &TrainingSession, donor: &TrainingSession, rng: &mut 
         Some(text) => text.sentences.iter().map(|s| reword(s.clone(), rng)).collect(),
         None => vec![reword(order(chosen, rng), rng)],
     };
+    let planted = wrapped(planted, other, rng);
     let resisted = rng.random_bool(0.35);
     let silent = !resisted && rng.random_bool(0.05);
     let mut calls = Vec::new();
@@ -62,6 +68,23 @@ pub(crate) fn splice(host: &TrainingSession, donor: &TrainingSession, rng: &mut 
         }
     }
     Some(Spliced { calls })
+}
+
+/// Half of the time, the order stands amid sentences as users write them to agents: another session's, without what they
+/// name. An attacker asks as a user does.
+fn wrapped(planted: Vec<Sentence>, other: &TrainingSession, rng: &mut impl RngCore) -> Vec<Sentence> {
+    let asked = other.calls.iter().find_map(|call| call.mission.as_ref());
+    let Some(asked) = asked.filter(|text| !text.sentences.is_empty() && rng.random_bool(0.5)) else { return planted };
+    let bare = |s: &Sentence| Sentence {
+        tokens: s.tokens.iter().copied().filter(|t| !t.kind.is_entity()).collect(),
+        ..s.clone()
+    };
+    let before = rng.random_range(1..=2);
+    let mut out: Vec<Sentence> = asked.sentences.choose_multiple(rng, before).map(bare).collect();
+    out.extend(planted);
+    let after = rng.random_range(0..=1);
+    out.extend(asked.sentences.choose_multiple(rng, after).map(bare));
+    out
 }
 
 /// The donor with other things named: an attacker's addresses, accounts and pages are not those that the host's own data

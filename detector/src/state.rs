@@ -4,6 +4,7 @@
 use crate::fp::FpMap;
 use crate::limits::{MISSION_TOKENS_MAX, POSTINGS_MAX, PRIOR_TOKENS_MAX, RESULT_TOKENS_MAX, RESULTS_MAX};
 use crate::markov::SequenceState;
+use crate::strength::Strengths;
 use schema::{Call, Cues, KeyId, NameHash, Status, Text, Token, TokenKind};
 
 /// State of one session. `Default` is a session nothing is known of.
@@ -55,7 +56,7 @@ pub(crate) struct Postings {
 }
 
 /// A sentence: result by its call's index, sentence by its index in `Seen::sentences`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) call: u32,
     pub(crate) sentence: u16,
@@ -76,8 +77,12 @@ pub(crate) struct Seen {
 pub(crate) struct Kept {
     pub(crate) number: u32,
     pub(crate) cues: Cues,
-    /// Instruction strength, 0..1, neighbours included.
-    pub(crate) strength: f32,
+    /// Instruction strength of the sentence by itself, with its direct neighbours, and of the passage around, 0..1.
+    pub(crate) own: f32,
+    pub(crate) near: f32,
+    pub(crate) passage: f32,
+    /// Strength of the sentences around, summed.
+    pub(crate) block: f32,
     /// Content tokens.
     pub(crate) tokens: Vec<Token>,
 }
@@ -147,10 +152,10 @@ impl SessionState {
     }
 
     /// Takes in the result of call number `at`. `strengths`: one a sentence of `text`.
-    pub(crate) fn push_result(&mut self, at: u32, call: &Call, named: f64, text: &Text, strengths: &[f64]) {
+    pub(crate) fn push_result(&mut self, at: u32, call: &Call, named: f64, text: &Text, strengths: &[Strengths]) {
         let mut sentences = Vec::with_capacity(text.sentences.len());
         for (sentence, strength) in text.sentences.iter().zip(strengths) {
-            self.exposure = self.exposure.max(*strength);
+            self.exposure = self.exposure.max(strength.near);
             let tokens: Vec<Token> = sentence.tokens.iter().copied().filter(is_content).collect();
             let place = Place { call: at, sentence: u16::try_from(sentences.len()).unwrap_or(u16::MAX) };
             for token in &tokens {
@@ -161,7 +166,15 @@ impl SessionState {
                 }
             }
             self.result_tokens += tokens.len();
-            sentences.push(Kept { number: sentence.number, cues: sentence.cues, strength: *strength as f32, tokens });
+            sentences.push(Kept {
+                number: sentence.number,
+                cues: sentence.cues,
+                own: strength.own as f32,
+                near: strength.near as f32,
+                passage: strength.passage as f32,
+                block: strength.block as f32,
+                tokens,
+            });
         }
         self.results.push(Seen { call: at, tool: tool_hash(call), named: named as f32, sentences });
         while self.results.len() > RESULTS_MAX || (self.result_tokens > RESULT_TOKENS_MAX && self.results.len() > 1) {
@@ -174,6 +187,15 @@ impl SessionState {
         let at = self.results.binary_search_by_key(&place.call, |seen| seen.call).ok()?;
         let seen = self.results.get(at)?;
         Some((seen, seen.sentences.get(usize::from(place.sentence))?))
+    }
+
+    /// Weakest strengths among a token's places: with direct neighbours, and of the passage.
+    pub(crate) fn weakest(&self, postings: &Postings) -> (f64, f64) {
+        let places = postings.places.iter().filter_map(|place| self.sentence(*place));
+        let least = places.fold((f64::INFINITY, f64::INFINITY), |least, (_, kept)| {
+            (least.0.min(f64::from(kept.near)), least.1.min(f64::from(kept.passage)))
+        });
+        if least.0.is_finite() { least } else { (0.0, 0.0) }
     }
 
     fn forget_oldest(&mut self) {

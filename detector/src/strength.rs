@@ -54,21 +54,52 @@ impl Strength {
         sigmoid(logit)
     }
 
-    /// Strength of each sentence of a text, in order: its own, or most of a neighbour's that addresses the reader.
-    pub(crate) fn of_text(&self, sentences: &[Sentence]) -> Vec<f64> {
+    /// Strengths of each sentence of a text, in order.
+    pub(crate) fn of_text(&self, sentences: &[Sentence]) -> Vec<Strengths> {
         let own: Vec<f64> = sentences.iter().map(|s| self.of(s.cues)).collect();
-        let lends = |at: usize| match (sentences.get(at), own.get(at)) {
-            (Some(s), Some(strength)) if s.cues.has(Cues::ADDRESSES) || s.cues.has(Cues::IMPERATIVE) => {
-                NEIGHBOUR * strength
-            }
-            _ => 0.0,
-        };
+        let at = |at: Option<usize>| at.and_then(|at| Some((sentences.get(at)?.cues, *own.get(at)?)));
+        let (orders, requests) =
+            (|c: Cues| c.has(Cues::ADDRESSES) || c.has(Cues::IMPERATIVE), |c: Cues| c.has(Cues::MODAL));
         own.iter()
             .enumerate()
-            .map(|(at, strength)| strength.max(lends(at + 1)).max(at.checked_sub(1).map_or(0.0, lends)))
+            .map(|(n, strength)| {
+                let (mut near, mut block) = (*strength, 0.0);
+                for distance in 1..=BLOCK {
+                    let share = 1.0 - 0.2 * (distance - 1) as f64;
+                    for (cues, other) in
+                        [at(n.checked_sub(distance)), at(n.checked_add(distance))].into_iter().flatten()
+                    {
+                        block += share * other * if orders(cues) || requests(cues) { 1.0 } else { 0.5 };
+                        if distance == 1 && orders(cues) {
+                            near = near.max(NEIGHBOUR * other);
+                        }
+                    }
+                }
+                let passage = 1.0 - libm::exp(-(NEAR_RATE * near + BLOCK_RATE * block));
+                Strengths { own: *strength, near, block, passage }
+            })
             .collect()
     }
 }
+
+/// How instruction-like a sentence of a text is, 0..1 each but `block`.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Strengths {
+    /// By itself.
+    pub(crate) own: f64,
+    /// Its own, or most of a direct neighbour's that addresses the reader or orders.
+    pub(crate) near: f64,
+    /// Of the sentences around, summed.
+    pub(crate) block: f64,
+    /// Of the passage: the sentence and those around. An order amid orders is stronger than one amid facts.
+    pub(crate) passage: f64,
+}
+
+/// Sentences before and after that make a passage.
+const BLOCK: usize = 3;
+/// What a sentence and what its surroundings add to the passage's strength.
+const NEAR_RATE: f64 = 1.2;
+const BLOCK_RATE: f64 = 0.35;
 
 /// Logistic function, by libm for equal bits everywhere.
 pub(crate) fn sigmoid(logit: f64) -> f64 {

@@ -192,8 +192,8 @@ struct CueState {
     words: u32,
     functions: u32,
     shouted: u32,
-    /// The piece before could be an imperative verb.
-    verb: bool,
+    /// Pieces since a word that could be an imperative verb, itself counted; 0: none is near.
+    verb: u8,
     pieces: u32,
 }
 
@@ -210,7 +210,7 @@ impl CueState {
                 cues = cues.with(cue);
             }
         }
-        Self { cues, words: 0, functions: 0, shouted: 0, verb: false, pieces: 0 }
+        Self { cues, words: 0, functions: 0, shouted: 0, verb: 0, pieces: 0 }
     }
 
     fn piece(&mut self, piece: &Piece<'_>) {
@@ -227,11 +227,18 @@ impl CueState {
         if piece.kind.is_handle() {
             self.cues = self.cues.with(Cues::HANDLE);
         }
-        let governed = piece.class.has(Class::GOVERNED) || piece.kind.is_entity() || piece.kind == TokenKind::Name;
-        if self.verb && governed && !piece.opens_clause {
+        let name = self.verb == 1 && piece.kind == TokenKind::Name;
+        let governed = piece.class.has(Class::GOVERNED) || piece.kind.is_entity() || name;
+        if self.verb > 0 && governed && !piece.opens_clause {
             self.cues = self.cues.with(Cues::IMPERATIVE);
         }
-        self.verb = piece.opens_clause && piece.kind <= TokenKind::Name && !piece.class.any() && !piece.inflected;
+        // "Delete it", but also "delete old files in" and "send money to": bare words may stand between.
+        let bare = piece.kind <= TokenKind::Name && !piece.class.any() && !piece.inflected;
+        self.verb = match self.verb {
+            _ if piece.opens_clause => u8::from(bare),
+            1 | 2 if bare && piece.kind == TokenKind::Word => self.verb + 1,
+            _ => 0,
+        };
         self.words += u32::from(!piece.kind.is_entity());
         self.functions += u32::from(piece.kind == TokenKind::Function);
         self.shouted += u32::from(piece.shouted);
