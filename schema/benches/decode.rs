@@ -1,8 +1,9 @@
-//! Cost of reading and sealing one call: a small one, and one with a result of about 1 KB.
+//! Cost of reading and sealing one call: a small one, one with a result of about 1 KB, one of 16 KB; and of reading one
+//! record of each other format.
 #![allow(clippy::unwrap_used, reason = "a bench")]
 
 use divan::Bencher;
-use schema::decode::{Received, native};
+use schema::decode::{Decoder, Format, Received, Routes, native};
 use schema::{Millis, RawCall, TenantKey, seal};
 
 fn main() {
@@ -36,4 +37,23 @@ fn seal_one(bencher: Bencher, result: usize) {
     let raw: RawCall = native::decode(&record(result), &received()).unwrap();
     let key = TenantKey::new([7; 32]);
     bencher.bench(|| seal(&raw, &key));
+}
+
+/// The records that `tests/decoders.rs` pins.
+const RECORDS: [(&str, &str); 5] = [
+    ("mcp", include_str!("../tests/golden/decode/mcp-2025-11-25.json")),
+    ("otel-genai", include_str!("../tests/golden/decode/otel-genai.json")),
+    ("ocsf", include_str!("../tests/golden/decode/ocsf.json")),
+    ("envoy", include_str!("../tests/golden/decode/envoy.json")),
+    ("agentgateway", include_str!("../tests/golden/decode/agentgateway.json")),
+];
+
+#[divan::bench(args = RECORDS.map(|(name, _)| name))]
+fn decode_format(bencher: Bencher, name: &str) {
+    let (_, record) = RECORDS.iter().find(|(known, _)| *known == name).unwrap();
+    let decoder = Decoder { format: Format::named(name).unwrap(), routes: Routes::default() };
+    let received = Received { at: Millis(1_795_343_100_000), id: "topic/0/0".into() };
+    bencher
+        .counter(divan::counter::BytesCount::new(record.len()))
+        .bench(|| decoder.decode(record.as_bytes(), &received));
 }

@@ -39,3 +39,11 @@ pub const EVIDENCE_MAX: usize = 8;
 pub const STANDING_TOOLS_MAX: usize = 4;
 /// Bytes of a standing as stored.
 pub const STANDING_BYTES_MAX: usize = 128;
+/// Calls in one record of a format that packs several (OTLP, a JSON-RPC batch, a list of a mapping).
+pub const RECORD_CALLS_MAX: usize = 4_096;
+/// Routes of one topic.
+pub const ROUTES_MAX: usize = 4_096;
+/// Segments of a path that are looked at; what follows is one `*`.
+pub const ROUTE_SEGMENTS_MAX: usize = 16;
+/// Requests that routes are learned from.
+pub const ROUTE_SAMPLE_MAX: usize = 100_000;

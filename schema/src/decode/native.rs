@@ -1,10 +1,11 @@
 //! Vedette's own JSON record (DESIGN, "The call record").
 
-use super::{DecodeError, Received};
+use super::session::{Signs, derive};
+use super::{DecodeError, Received, UNKNOWN, name, place};
 use crate::limits::{ACTORS_MAX, AT_MS_MAX, FUTURE_MS_MAX, RECORD_BYTES_MAX, STEPS_MAX};
 use crate::{
-    Agent, CallId, DeadReason, How, IdError, Millis, NameHash, Phase, Principal, RawCall, RawCost, RawSegments,
-    RawTelemetry, RawToolInfo, Session, Status, Tenant, TraceParent,
+    Agent, CallId, DeadReason, How, IdError, Millis, Phase, Principal, RawCall, RawCost, RawSegments, RawTelemetry,
+    RawToolInfo, Session, Status, Tenant, TraceParent,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -58,19 +59,21 @@ pub fn decode(bytes: &[u8], received: &Received) -> Result<RawCall, DecodeError>
             format!("record version {v}, this build reads up to {}", crate::RECORD_VERSION),
         ));
     }
-    let tool = name(wire.tool.as_deref().ok_or_else(|| missing("tool"))?)?;
+    let tool = name(wire.tool.as_deref().ok_or_else(|| DecodeError::missing("tool"))?)?;
     let at = time(wire.at.as_ref(), received.at)?;
     let (agent, principal) = (optional(&wire.agent)?, optional::<Principal>(&wire.principal)?);
     let (device, app) = (optional(&wire.device)?, optional(&wire.app)?);
     let traceparent: Option<TraceParent> = optional(&wire.traceparent)?;
     let tenant = optional(&wire.tenant)?.map_or_else(|| name::<Tenant>("default"), Ok)?;
-    let known = [
-        agent.as_ref().map(Agent::as_str),
-        principal.as_ref().map(Principal::as_str),
-        device.as_ref().map(crate::Device::as_str),
-        app.as_ref().map(crate::App::as_str),
-    ];
-    let (session, how) = session(wire.session.as_deref(), traceparent.as_ref(), &known)?;
+    let (session, how) = derive(&Signs {
+        explicit: wire.session.as_deref(),
+        trace: wire.traceparent.as_deref(),
+        principal: wire.principal.as_deref(),
+        agent: wire.agent.as_deref(),
+        device: wire.device.as_deref(),
+        app: wire.app.as_deref(),
+        ..Signs::default()
+    })?;
     let id = match (wire.id.as_deref(), wire.seq) {
         (Some(id), _) => name(id)?,
         (None, Some(seq)) => name(&format!("{session}/{seq}"))?,
@@ -85,7 +88,7 @@ pub fn decode(bytes: &[u8], received: &Received) -> Result<RawCall, DecodeError>
         parent: optional(&wire.parent)?,
         seq: wire.seq,
         phase: wire.phase.unwrap_or_default(),
-        agent: agent.map_or_else(|| name("unknown"), Ok)?,
+        agent: agent.map_or_else(|| name(UNKNOWN), Ok)?,
         principal,
         actor: wire.actor.unwrap_or_default().iter().take(ACTORS_MAX).map(|a| name(a)).collect::<Result<_, _>>()?,
         device,
@@ -121,7 +124,8 @@ pub fn encode(call: &RawCall) -> Vec<u8> {
         #[serde(skip_serializing_if = "Option::is_none")]
         seq: Option<u64>,
         phase: Phase,
-        agent: &'a Agent,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        agent: Option<&'a Agent>,
         #[serde(skip_serializing_if = "Option::is_none")]
         principal: Option<&'a Principal>,
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -160,7 +164,7 @@ pub fn encode(call: &RawCall) -> Vec<u8> {
         parent: call.parent.as_ref(),
         seq: call.seq,
         phase: call.phase,
-        agent: &call.agent,
+        agent: Some(&call.agent).filter(|agent| agent.as_str() != UNKNOWN),
         principal: call.principal.as_ref(),
         actor: &call.actor,
         device: call.device.as_ref(),
@@ -183,33 +187,8 @@ pub fn encode(call: &RawCall) -> Vec<u8> {
     serde_json::to_vec(&out).unwrap_or_default() // INVARIANT: no map with non-string keys, no failing Serialize.
 }
 
-/// The session, and how it was found out, strongest sign first.
-fn session(
-    explicit: Option<&str>,
-    trace: Option<&TraceParent>,
-    known: &[Option<&str>; 4],
-) -> Result<(Session, How), DecodeError> {
-    if let Some(text) = explicit.filter(|text| !text.is_empty()) {
-        return Ok((name(text)?, How::Explicit));
-    }
-    // W3C Trace Context, section 3.2: version "-" trace-id "-" parent-id "-" flags; an all-zero trace id is invalid.
-    if let Some(id) =
-        trace.and_then(|t| t.as_str().split('-').nth(1)).filter(|id| id.len() == 32 && id.bytes().any(|b| b != b'0'))
-    {
-        return Ok((name(&format!("trace-{id}"))?, How::Trace));
-    }
-    if known.iter().all(Option::is_none) {
-        return Err(DecodeError::new(
-            DeadReason::Missing,
-            "nothing to derive a session from: no `session`, `traceparent`, `principal`, `agent`, `device` or `app`",
-        ));
-    }
-    let joined = known.map(Option::unwrap_or_default).join("\u{1f}");
-    Ok((name(&format!("idle-{:016x}", NameHash::of("session", &joined).0))?, How::Idle))
-}
-
 fn time(at: Option<&serde_json::Number>, received: Millis) -> Result<Millis, DecodeError> {
-    let number = at.ok_or_else(|| missing("at"))?;
+    let number = at.ok_or_else(|| DecodeError::missing("at"))?;
     let bad = |what: &str| DecodeError::new(DeadReason::BadTime, format!("`at` {what}"));
     let ms = match (number.as_u64(), number.as_f64()) {
         (Some(ms), _) => ms,
@@ -225,30 +204,8 @@ fn time(at: Option<&serde_json::Number>, received: Millis) -> Result<Millis, Dec
     Ok(Millis(ms))
 }
 
-fn name<T: std::str::FromStr<Err = IdError>>(text: &str) -> Result<T, DecodeError> {
-    text.parse().map_err(|error: IdError| DecodeError::new(DeadReason::BadName, error.to_string()))
-}
-
 fn optional<T: std::str::FromStr<Err = IdError>>(text: &Option<Cow<'_, str>>) -> Result<Option<T>, DecodeError> {
     text.as_deref().filter(|text| !text.is_empty()).map(name).transpose()
-}
-
-fn missing(field: &str) -> DecodeError {
-    DecodeError::new(DeadReason::Missing, format!("no `{field}`"))
-}
-
-/// serde_json's own message may quote the value, so only the place is kept.
-fn place(error: &serde_json::Error) -> DecodeError {
-    let at = format!("line {} column {}", error.line(), error.column());
-    match error.classify() {
-        serde_json::error::Category::Data => {
-            DecodeError::new(DeadReason::WrongType, format!("a field has the wrong type at {at}"))
-        }
-        serde_json::error::Category::Eof => {
-            DecodeError::new(DeadReason::Malformed, format!("the JSON ends early at {at}"))
-        }
-        _ => DecodeError::new(DeadReason::Malformed, format!("not JSON at {at}")),
-    }
 }
 
 #[cfg(test)]
@@ -298,6 +255,19 @@ mod tests {
             &format!(r#"{{"at":1,"tool":"t","session":"s","args":{}}}"#, "[".repeat(100_000)),
             DeadReason::Malformed,
         );
+    }
+
+    #[test]
+    fn a_derived_session_is_derived_again_from_what_is_written() {
+        for json in [
+            r#"{"at":1,"tool":"t","principal":"user:1"}"#,
+            r#"{"at":1,"tool":"t","app":"a","agent":"unknown"}"#,
+            r#"{"at":1,"tool":"t","agent":"a","device":"d"}"#,
+        ] {
+            let call = read(json).unwrap();
+            let again = decode(&encode(&call), &Received { at: Millis(9), id: "y".into() }).unwrap();
+            assert_eq!((again.session, again.how), (call.session, call.how), "{json}");
+        }
     }
 
     proptest! {
