@@ -1,4 +1,4 @@
-//! Any text as `vedette.toml`: refused with a report, or a configuration that is printed and read back the same.
+//! Any text as `vedette.toml`: refused with a report, or a configuration within its bounds.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
