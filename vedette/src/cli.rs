@@ -38,6 +38,8 @@ pub enum Command {
     Explain(Explain),
     /// Certificates and signed bundles for devices that are offline for months.
     Ca(ca::Ca),
+    /// Look at a log: its calls, how their sessions were derived, what is missing and what that costs.
+    Inspect(Inspect),
     /// Check the configuration and print the one in force.
     CheckConfig,
     /// Print completions for a shell.
@@ -277,6 +279,39 @@ pub struct Explain {
     pub hidden: Hidden,
 }
 
+/// `vedette inspect`. Shows names, shapes and sizes, no value of any call.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// A topic: its newest records are read, without a trace. Default: the first topic of the configuration.
+    #[arg(long, value_name = "T", group = "what")]
+    pub topic: Option<String>,
+    /// A file with one record a line.
+    #[arg(long, value_name = "FILE", group = "what")]
+    pub file: Option<PathBuf>,
+    /// A data set of the folder that --data names; `world` needs none.
+    #[arg(long, value_name = "NAME", group = "what")]
+    pub set: Option<String>,
+    /// Folder of the data set.
+    #[arg(long, value_name = "DIR", requires = "set")]
+    pub data: Option<PathBuf>,
+    /// What the records are: native, mcp, otel-genai, ocsf, envoy, agentgateway or mapping. Default: what the
+    /// configuration says of the topic, else native.
+    #[arg(long, value_name = "FORMAT", conflicts_with = "set")]
+    pub format: Option<String>,
+    /// For `--format mapping`: the file of JSON pointers.
+    #[arg(long, value_name = "FILE", conflicts_with = "set")]
+    pub mapping: Option<PathBuf>,
+    /// Kafka to read from.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub brokers: Option<String>,
+    /// How many of the newest calls to show.
+    #[arg(short = 'n', long = "calls", value_name = "N", default_value_t = 20)]
+    pub calls: usize,
+    /// How many of the newest records to look at.
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub sample: usize,
+}
+
 /// Name of the set that the built-in generator makes.
 pub const WORLD: &str = "world";
 /// Seed of the world that `up` shows.
@@ -323,6 +358,9 @@ mod tests {
             "vedette ca bundle rollback model 3",
             "vedette check-config --config x.toml",
             "vedette completions bash",
+            "vedette inspect --topic t -n 20",
+            "vedette inspect --file f --format mapping --mapping m.toml",
+            "vedette inspect --data d --set a",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err().map(|e| e.to_string()));
         }
@@ -340,6 +378,12 @@ mod tests {
         ] {
             assert!(parse(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn only_one_thing_is_inspected_at_a_time() {
+        assert!(parse("vedette inspect --topic t --file f").is_err());
+        assert!(parse("vedette inspect --data d").is_err());
     }
 
     #[test]

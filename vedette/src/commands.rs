@@ -5,6 +5,7 @@ pub mod check_config;
 pub mod engine;
 pub mod explain;
 pub mod fit;
+pub mod inspect;
 pub mod measure;
 pub mod policy;
 pub mod replay;

@@ -4,17 +4,19 @@ mod ca;
 mod read;
 
 pub use ca::Ca;
-pub use read::{ConfigError, load, parse};
+pub use read::{ConfigError, load, load_mapping, parse};
 
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Everything that can be set. `vedette check-config` prints the one in force.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Kafka, for `engine` and `replay`.
     pub kafka: Kafka,
+    /// When a session that nobody names is over.
+    pub sessions: Sessions,
     /// What keeps raw text out.
     pub seal: Seal,
     /// What says how risky a call looks.
@@ -25,6 +27,31 @@ pub struct Config {
     pub ca: Ca,
     /// Bounds on what is kept in memory.
     pub limits: Limits,
+    /// Topics that the engine reads, and what their records are. Default: `agent.calls`, Vedette's own records.
+    pub topics: Vec<Topic>,
+}
+
+/// One topic of calls.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Topic {
+    /// Its name. Default: `agent.calls`.
+    pub name: String,
+    /// `native`, `mcp`, `otel-genai`, `ocsf`, `envoy`, `agentgateway` or `mapping`. Default: `native`.
+    pub format: String,
+    /// For `mapping`: the file that says where each field stands. Default: empty.
+    pub mapping: PathBuf,
+    /// Paths that are tools, as OpenAPI writes them: `POST /hotels/{id}/reserve`. Default: none, so what looks like an
+    /// identifier in a path is taken for one.
+    pub routes: Vec<String>,
+}
+
+/// Sessions that are derived from who calls, because no id names them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sessions {
+    /// One is over when no call came for so long, in ms. Default: 1,800,000 (30 minutes).
+    pub idle_ms: u64,
 }
 
 /// Where calls come from and verdicts go to.
@@ -80,6 +107,37 @@ pub struct Limits {
     pub sessions_max: u32,
     /// Principals kept; the least recently seen goes first. Default: 100,000.
     pub principals_max: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            kafka: Kafka::default(),
+            sessions: Sessions::default(),
+            seal: Seal::default(),
+            detector: Detector::default(),
+            policy: Policy::default(),
+            limits: Limits::default(),
+            topics: vec![Topic::default()],
+        }
+    }
+}
+
+impl Default for Topic {
+    fn default() -> Self {
+        Self {
+            name: schema::topics::CALLS.into(),
+            format: "native".into(),
+            mapping: PathBuf::new(),
+            routes: Vec::new(),
+        }
+    }
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { idle_ms: 30 * 60 * 1_000 }
+    }
 }
 
 impl Default for Kafka {

@@ -31,6 +31,17 @@ pub enum Failure {
         /// What is wrong with it.
         source: datasets::DatasetError,
     },
+    /// No such set in the folder.
+    #[error("`{folder}` holds no data set `{set}`", folder = folder.display())]
+    #[diagnostic(code(vedette::data_set::unknown), help("{advice}"))]
+    NoSet {
+        /// Its name.
+        set: String,
+        /// The folder.
+        folder: PathBuf,
+        /// Which there are, the nearest first.
+        advice: String,
+    },
     /// A set that needs a folder.
     #[error("no folder was named for the data set `{set}`")]
     #[diagnostic(code(vedette::data_set::no_folder), help("add --data DIR; only the built-in set `world` needs none"))]
@@ -49,14 +60,20 @@ pub enum Failure {
         view: String,
     },
     /// Nothing fits the selection.
-    #[error("no session of `{set}` is left after --split and --fold")]
+    #[error(
+        "no session of `{set}` fits --split, --fold and --not-fold: it has {train} of `train` and {test} of `test`"
+    )]
     #[diagnostic(
         code(vedette::data_set::nothing_selected),
-        help("check `split` and `fold` in the set's sessions file")
+        help("choose another part (`--split all` takes both), or another set to learn from")
     )]
     NothingSelected {
         /// Its name.
         set: String,
+        /// Sessions for fitting.
+        train: usize,
+        /// Sessions for measuring.
+        test: usize,
     },
     /// No such session.
     #[error("`{set}` has no session `{session}`")]

@@ -4,6 +4,7 @@
 
 pub mod pipeline; // the path, in order
 
+pub mod gaps; // sessions that nobody names, cut where they were idle
 pub mod sightings; // one call, several sightings
 pub mod sinks; // a judged call → the records others read
 pub mod states; // what is remembered, bounded
@@ -13,12 +14,15 @@ pub mod judge; // a data set through the pipeline
 pub mod operator; // the pipeline as a fold over a partition
 pub mod webhook; // the pipeline behind the policy server
 
+pub mod inspection; // what a sample of a log says of itself
+
 pub mod figures; // what scored sessions say of a detector
 pub mod scores; // one line a call
 
 pub mod cli; // what each command takes
 pub mod commands; // one file a command
 pub mod config; // `vedette.toml`
+pub mod decoders; // which decoder reads which topic
 pub mod failure; // what a command says when it cannot go on
 pub mod key; // where the key of fingerprints comes from
 pub mod parts; // configuration and files → what a pipeline runs on

@@ -2,9 +2,10 @@
 
 use clap::{CommandFactory as _, Parser as _};
 use miette::Report;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use vedette::cli::{Cli, Command};
-use vedette::commands::{ca, check_config, engine, explain, fit, measure, policy, replay, score, up};
+use vedette::commands::{ca, check_config, engine, explain, fit, inspect, measure, policy, replay, score, up};
 use vedette::failure::Failure;
 
 fn main() -> ExitCode {
@@ -33,6 +34,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Measure(args) => measure::run(args, &config),
         Command::Explain(args) => explain::run(args, &config),
         Command::Ca(args) => ca::run(args, &config),
+        Command::Inspect(args) => wait(inspect::run(args, &config)),
         Command::CheckConfig => check_config::run(&config),
         Command::Up(args) => wait(up::run(args, &config)),
         Command::Replay(args) => wait(replay::run(args, &config)),
@@ -51,5 +53,6 @@ fn wait(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failur
 fn log_to_standard_error() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
 }

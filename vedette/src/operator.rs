@@ -2,7 +2,7 @@
 
 use crate::pipeline::{Parts, Pipeline};
 use ingest::{Operator, Output, Record};
-use schema::decode::{Received, native};
+use schema::decode::Received;
 use schema::{Digest, Millis};
 use std::sync::Arc;
 
@@ -25,14 +25,17 @@ impl Operator for Judge {
             return Vec::new();
         }
         let received = Received { at: record.at, id: record.id() };
-        match native::decode(&record.payload, &received) {
-            Ok(raw) => {
-                let Some(judged) = self.pipeline.judge(&raw) else { return Vec::new() };
+        let decoded = self.pipeline.parts().decoders.of_topic(&record.topic).decode(&record.payload, &received);
+        let key = &self.pipeline.parts().key;
+        let mut outputs: Vec<Output> =
+            decoded.dead.iter().map(|error| ingest::dead_letter(key, record, error)).collect();
+        for raw in &decoded.calls {
+            if let Some(judged) = self.pipeline.judge(raw) {
                 let decision = self.pipeline.decide(&judged);
-                crate::sinks::records(&judged, &decision, self.pipeline.parts().alpha)
+                outputs.extend(crate::sinks::records(&judged, &decision, self.pipeline.parts().alpha));
             }
-            Err(error) => vec![ingest::dead_letter(&self.pipeline.parts().key, record, &error)],
         }
+        outputs
     }
 
     fn model(&self) -> Option<Digest> {

@@ -12,8 +12,12 @@ use std::sync::Arc;
 
 /// Parts for data sets: their key, the shipped promise.
 pub fn for_data_sets(config: &Config, detector: Detector) -> Result<Arc<Parts>, Failure> {
-    let config =
-        Config { detector: crate::config::Detector { alpha: ALPHA, ..config.detector.clone() }, ..config.clone() };
+    // A data set's calls are our own records, whatever the topics of the live traffic carry.
+    let config = Config {
+        detector: crate::config::Detector { alpha: ALPHA, ..config.detector.clone() },
+        topics: Config::default().topics,
+        ..config.clone()
+    };
     Ok(Arc::new(assemble(&config, key_for_data_sets(&config)?, detector)?))
 }
 
@@ -54,6 +58,8 @@ pub fn detector(config: &Config, named: Option<&Path>) -> Result<Detector, Failu
 
 fn assemble(config: &Config, key: TenantKey, detector: Detector) -> Result<Parts, Failure> {
     Ok(Parts {
+        decoders: Arc::new(crate::decoders::Decoders::of(config)?),
+        idle_ms: config.sessions.idle_ms,
         key,
         detector: Arc::new(detector),
         policies: Arc::new(policies(&config.policy.file)?),

@@ -1,5 +1,7 @@
 //! The path, in order: `call → features → scores → verdict → decision → sinks`. Every command and every test takes it.
 
+use crate::decoders::Decoders;
+use crate::gaps::Gaps;
 use crate::sightings::{Observed, Sightings};
 use crate::states::{Bounded, PrincipalKey, SessionKey};
 use detector::{Detector, PrincipalState};
@@ -11,6 +13,10 @@ use std::sync::Arc;
 /// What all pipelines of a process share and none changes.
 #[derive(Clone)]
 pub struct Parts {
+    /// Read what gateways wrote.
+    pub decoders: Arc<Decoders>,
+    /// A session that nobody names ends after so long without a call, in ms.
+    pub idle_ms: u64,
     /// Makes fingerprints.
     pub key: TenantKey,
     /// Says how risky a call looks.
@@ -30,6 +36,7 @@ pub struct Parts {
 /// The path and what it remembers: one for each partition, each only ever moved by its own calls, in their order.
 pub struct Pipeline {
     parts: Arc<Parts>,
+    gaps: Gaps,
     sessions: Bounded<SessionKey, Open>,
     principals: Bounded<PrincipalKey, PrincipalState>,
 }
@@ -62,13 +69,15 @@ impl Pipeline {
     /// Remembers nothing yet.
     pub fn new(parts: Arc<Parts>) -> Self {
         let (sessions, principals) = (Bounded::new(parts.sessions_max), Bounded::new(parts.principals_max));
-        Self { parts, sessions, principals }
+        let gaps = Gaps::new(parts.idle_ms, parts.sessions_max);
+        Self { parts, gaps, sessions, principals }
     }
 
     /// From a call as it came to a verdict; none for a later sighting of a call that was judged already. Raw text ends
-    /// at the first line.
+    /// at the second line.
     pub fn judge(&mut self, raw: &RawCall) -> Option<Judged> {
-        let call = schema::seal(raw, &self.parts.key);
+        let cut = self.gaps.cut(raw);
+        let call = schema::seal(cut.as_ref().unwrap_or(raw), &self.parts.key);
 
         // Features, scores and fusion of the session's stage.
         let open = self.sessions.of(SessionKey::of(&call));

@@ -3,6 +3,7 @@
 use crate::cli::{Hidden, Source, Split, WORLD};
 use crate::failure::Failure;
 use datasets::{Dataset, Labels, Results, SessionMeta, View};
+use std::path::Path;
 
 /// A set, and whether it is one of numbered events.
 pub struct Loaded {
@@ -15,6 +16,7 @@ pub struct Loaded {
 /// Loads `name` as `results` and `hidden` let it be seen. Reads no label.
 pub fn load(source: &Source, name: &str, results: Option<&str>, hidden: Hidden) -> Result<Loaded, Failure> {
     let Some(folder) = &source.data else { return world(source, name, results, hidden) };
+    known(folder, name)?;
     let results = match results {
         _ if hidden.no_results => Results::None,
         Some(view) => Results::Named(view.to_owned()),
@@ -65,8 +67,45 @@ impl Selection {
         let by_session = set.calls_by_session().into_iter();
         let taken: Vec<Vec<usize>> =
             by_session.filter(|(meta, calls)| self.takes(meta) && !calls.is_empty()).map(|(_, calls)| calls).collect();
-        if taken.is_empty() { Err(Failure::NothingSelected { set: set.name.clone() }) } else { Ok(taken) }
+        if taken.is_empty() {
+            let of = |split| set.sessions.iter().filter(|meta| meta.split == split).count();
+            let (train, test) = (of(datasets::Split::Train), of(datasets::Split::Test));
+            return Err(Failure::NothingSelected { set: set.name.clone(), train, test });
+        }
+        Ok(taken)
     }
+}
+
+/// Refuses a set of which `folder` holds no file, with those it does hold. A set with some of its files gets on: what is
+/// missing is named where it is needed.
+fn known(folder: &Path, name: &str) -> Result<(), Failure> {
+    let files = std::fs::read_dir(folder).map_err(|source| Failure::Read { path: folder.into(), source })?;
+    let names = files.filter_map(|file| file.ok()?.file_name().into_string().ok());
+    let mut sets: Vec<String> = names
+        .filter_map(|name| {
+            let name = name.strip_suffix(".jsonl.gz")?;
+            const PARTS: [&str; 5] = [".calls", ".sessions", ".results", ".missions", ".longargs"];
+            let set = PARTS.iter().find_map(|part| name.strip_suffix(part));
+            // `NAME.results_VIEW` belongs to NAME as well; what has no known part is a sequence file.
+            Some(set.or_else(|| name.split_once(".results_").map(|(set, _)| set)).unwrap_or(name).to_owned())
+        })
+        .collect();
+    sets.sort_unstable();
+    sets.dedup();
+    // A name that is none is said so where it is read.
+    let plain = !name.is_empty() && !name.contains(['/', '\\']);
+    if !plain || sets.iter().any(|set| set == name) {
+        return Ok(());
+    }
+    let like = |set: &String| strsim::jaro_winkler(name, set);
+    let nearest = sets.iter().max_by(|a, b| like(a).total_cmp(&like(b))).filter(|set| like(set) > 0.8);
+    let held = format!("it holds: {}", sets.join(", "));
+    let advice = match (nearest, sets.is_empty()) {
+        (_, true) => "a set is NAME.calls.jsonl.gz with NAME.sessions.jsonl.gz, or NAME.jsonl.gz".to_owned(),
+        (Some(nearest), _) => format!("did you mean --set {nearest}? {held}"),
+        (None, _) => format!("name one with --set; {held}"),
+    };
+    Err(Failure::NoSet { set: name.to_owned(), folder: folder.into(), advice })
 }
 
 fn world(source: &Source, name: &str, results: Option<&str>, hidden: Hidden) -> Result<Loaded, Failure> {

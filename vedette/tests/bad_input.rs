@@ -52,10 +52,69 @@ fn a_data_set_cut_in_half_or_not_there_is_refused_by_file_and_line() {
     says(&report, &["vedette::data_set", "desk.calls.jsonl.gz", "line", "cut off"]);
 
     let report = world.refused("score --model @model --data @ --set nothing --out @scores", &[]);
-    says(&report, &["nothing.sessions.jsonl.gz", "is missing", "--data names a folder"]);
+    says(&report, &["holds no data set `nothing`", "vedette::data_set::unknown", "it holds: desk"]);
+    let report = world.refused("score --model @model --data @ --set dask --out @scores", &[]);
+    says(&report, &["did you mean --set desk?"]);
+    std::fs::remove_file(world.path("desk.calls.jsonl.gz")).unwrap();
+    let report = world.refused("score --model @model --data @ --set desk --out @scores", &[]);
+    says(&report, &["desk.calls.jsonl.gz", "is missing", "--data names a folder"]);
+    says(&world.refused("fit --data @gone --set desk --out @m", &[]), &["vedette::read", "gone"]);
     says(&world.refused("fit --data @ --set ../etc --out @m", &[]), &["is no name of a set"]);
     says(&world.refused("fit --set desk --out @m", &[]), &["add --data DIR"]);
     says(&world.refused("fit --not-fold 1 --split train --out @gone/m", &SMALL), &["vedette::write", "gone/m"]);
+}
+
+#[test]
+fn tools_that_were_never_seen_and_sessions_without_calls_are_scored_all_the_same() {
+    let world = World::new();
+    let folder = world.path("");
+    let session = |n: u32, split: &str| format!(r#"{{"session":"s{n}","split":"{split}"}}"#);
+    let call = |n: u32, seq: u32, tool: &str| {
+        format!(r#"{{"session":"s{n}","seq":{seq},"tool":"{tool}","args":{{"x":{seq}}},"result":null}}"#)
+    };
+    let sessions = (0..40).map(|n| session(n, "train")).chain([session(40, "test"), session(41, "test")]);
+    world::gzip(&folder, "desk.sessions", sessions);
+    let honest = (0..40).flat_map(|n| [call(n, 0, "read"), call(n, 1, "write")]);
+    let strange = [call(40, 0, "read"), call(40, 1, "never_seen"), call(40, 2, "n\u{fffd}ver")];
+    world::gzip(&folder, "desk.calls", honest.chain(strange));
+    world.ok("fit --data @ --set desk --out @model", &[]);
+    // Session 41 has no call, and costs nothing.
+    world.ok("score --data @ --set desk --model @model --split test --out @scores", &[]);
+    let lines: Vec<serde_json::Value> =
+        world.sorted("scores").iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 3);
+    assert!(lines.iter().all(|line| (0.0..=1.0).contains(&line["risk"].as_f64().unwrap())), "{lines:?}");
+
+    world::gzip(&folder, "empty.sessions", [session(0, "train")]);
+    world::gzip(&folder, "empty.calls", []);
+    says(&world.refused("fit --data @ --set empty --out @m", &[]), &["no session of `empty` fits"]);
+}
+
+#[test]
+fn a_part_of_a_set_that_is_empty_is_refused_with_what_there_is() {
+    let world = World::new();
+    world::gzip(
+        &world.path(""),
+        "log",
+        [r#"{"id":"a","split":"test","label":"benign","type":null,"seq":[1,2]}"#.to_owned()],
+    );
+    let report = world.refused("fit --data @ --set log --split train --out @model", &[]);
+    says(&report, &["vedette::data_set::nothing_selected", "0 of `train` and 1 of `test`", "--split all"]);
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_said_before_the_work() {
+    let world = World::new();
+    let report = world.refused("fit --out @gone/model --world-sessions 4000000", &[]);
+    says(&report, &["vedette::write", "gone/model"]);
+}
+
+#[test]
+fn a_topics_format_that_nobody_reads_is_refused_with_the_nearest_name() {
+    let world = World::new();
+    std::fs::write(world.path("vedette.toml"), "[[topics]]\nname = \"log\"\nformat = \"agent-gateway\"\n").unwrap();
+    says(&world.refused("check-config", &[]), &["no decoder reads `agent-gateway`", "did you mean `agentgateway`?"]);
+    says(&world.refused("inspect --file @vedette.toml --format xml --config @none.toml", &[]), &["none.toml"]);
 }
 
 #[test]

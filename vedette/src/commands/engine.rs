@@ -20,12 +20,10 @@ pub async fn run(args: &Engine, config: &Config) -> Result<(), Failure> {
     if config.kafka.create_topics {
         ingest::topics::create(brokers, &crate::topics::all()).await?;
     }
-    eprintln!(
-        "engine: reading {} at {brokers} as group `{}`; Ctrl-C ends it",
-        schema::topics::CALLS,
-        config.kafka.group
-    );
+    let inputs: Vec<String> = config.topics.iter().map(|topic| topic.name.clone()).collect();
+    eprintln!("engine: reading {} at {brokers} as group `{}`; Ctrl-C ends it", inputs.join(", "), config.kafka.group);
     let mut engine = EngineConfig::new(brokers);
+    engine.inputs = inputs;
     engine.group.clone_from(&config.kafka.group);
     engine.members = members();
     let summary = judge_all(engine, parts, Millis(0), crate::shutdown::asked()).await?;

@@ -14,6 +14,7 @@ use std::path::Path;
 
 /// Learns, writes the model, says its digest.
 pub fn run(args: &Fit, config: &Config) -> Result<(), Failure> {
+    writable(&args.out)?;
     let key = crate::parts::key_for_data_sets(config)?;
     let selection = Selection { split: args.split, fold: None, not_fold: args.not_fold };
     let mut sessions = Vec::new();
@@ -60,6 +61,16 @@ pub fn sealed(loaded: &Loaded, selection: &Selection, key: &TenantKey) -> Result
 /// The model of `sessions`; the same sessions and seed give the same bytes.
 pub fn learn(sessions: &[TrainingSession], seed: u64) -> Result<Model, Failure> {
     Ok(detector::fit(sessions, &FitOptions { seed })?)
+}
+
+/// Whether a file can be made there at all: said before the work, not after it.
+pub fn writable(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |source| Failure::Write { path: path.into(), source };
+    if std::fs::metadata(folder).map_err(failed)?.is_dir() {
+        return Ok(());
+    }
+    Err(failed(std::io::ErrorKind::NotADirectory.into()))
 }
 
 /// Writes beside and renames, so that a reader never meets half a file.

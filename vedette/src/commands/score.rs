@@ -1,7 +1,7 @@
 //! `vedette score`: one line a call, in file order.
 
 use crate::cli::Score;
-use crate::commands::fit::write;
+use crate::commands::fit::{writable, write};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::progress::grouped;
@@ -12,6 +12,7 @@ use std::io::Write as _;
 
 /// Scores and writes.
 pub fn run(args: &Score, config: &Config) -> Result<(), Failure> {
+    writable(&args.out)?;
     let parts = crate::parts::for_data_sets(config, Detector::new(crate::parts::model(&args.model)?))?;
     let loaded = source::load(&args.source, &args.set, args.results.as_deref(), args.hidden)?;
     let sessions = Selection { split: args.split, fold: args.fold, not_fold: None }.of(&loaded.set)?;

@@ -26,6 +26,7 @@ use table::Counted;
 
 /// Starts everything, replays, tells; ends there with `--once`, else serves until asked to end.
 pub async fn run(args: &Up, config: &Config) -> Result<(), Failure> {
+    args.out.as_deref().map_or(Ok(()), fit::writable)?;
     let loaded = source::load(&args.source, &args.set, None, Hidden::default())?;
     let parts = crate::parts::for_data_sets(config, detector(args, config, &loaded)?)?;
 

@@ -1,7 +1,10 @@
 //! From the text of `vedette.toml` to a [`Config`], and what to say when it is none.
 
-use super::Config;
+use super::{Config, Topic};
 use miette::{Diagnostic, NamedSource, SourceSpan};
+use schema::decode::{Format, Mapping};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
@@ -86,6 +89,58 @@ pub enum ConfigError {
         /// What it must be.
         rule: &'static str,
     },
+    /// A format that no decoder reads.
+    #[error("no decoder reads `{format}`")]
+    #[diagnostic(code(vedette::config::unknown_format), help("{advice}"))]
+    UnknownFormat {
+        /// As given.
+        format: String,
+        /// The nearest name, or all of them.
+        advice: String,
+    },
+    /// A mapping that can yield no call.
+    #[error("the mapping `{path}` can yield no call", path = path.display())]
+    #[diagnostic(
+        code(vedette::config::mapping),
+        help("{source}; `examples/mappings/` holds some that work, `docs/decoders.md` explains them")
+    )]
+    Mapping {
+        /// Which file.
+        path: PathBuf,
+        /// What is missing.
+        source: schema::decode::mapping::MappingError,
+    },
+    /// No mapping file.
+    #[error("`{topic}` is read by a mapping, and none is named")]
+    #[diagnostic(
+        code(vedette::config::no_mapping),
+        help("set `mapping` to a file of JSON pointers; `examples/mappings/` holds some")
+    )]
+    NoMapping {
+        /// Which topic.
+        topic: String,
+    },
+    /// Routes that are none.
+    #[error("the routes of `{topic}` are refused")]
+    #[diagnostic(code(vedette::config::routes), help("{source}"))]
+    Routes {
+        /// Which topic.
+        topic: String,
+        /// Which, and why.
+        source: schema::decode::route::RouteError,
+    },
+}
+
+impl ConfigError {
+    /// Says which formats there are.
+    pub fn unknown_format(format: &str) -> Self {
+        let known = Format::NAMES.map(str::to_owned);
+        let advice = match nearest(format, known.iter()) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => format!("known: {}", known.join(", ")),
+        };
+        Self::UnknownFormat { format: format.chars().take(80).collect(), advice }
+    }
 }
 
 /// The configuration in force: `path`, else `vedette.toml` here where there is one, else the defaults.
@@ -100,6 +155,23 @@ pub fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
 
 /// Reads `text`, the contents of `file`.
 pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
+    check(file, read(file, text)?)
+}
+
+/// The mapping that `topic` names.
+pub fn load_mapping(topic: &Topic) -> Result<Mapping, ConfigError> {
+    let path = &topic.mapping;
+    if path.as_os_str().is_empty() {
+        return Err(ConfigError::NoMapping { topic: topic.name.clone() });
+    }
+    let text =
+        std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
+    let mapping: Mapping = read(&path.display().to_string(), &text)?;
+    mapping.check().map_err(|source| ConfigError::Mapping { path: path.clone(), source })
+}
+
+/// A `T` from the text of `file`; a key that its default does not have is refused.
+fn read<T: Default + Serialize + DeserializeOwned>(file: &str, text: &str) -> Result<T, ConfigError> {
     let source = || Arc::new(NamedSource::new(file, text.to_owned()));
     let at = |error: &toml::de::Error| error.span().map(SourceSpan::from);
     let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
@@ -108,7 +180,7 @@ pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
         text: source(),
         at: at(&error),
     })?;
-    let known = toml::Table::try_from(Config::default()).unwrap_or_default();
+    let known = toml::Table::try_from(T::default()).unwrap_or_default();
     if let Some(stray) = stray(table.get_ref(), &known, "") {
         let advice = match stray.nearest {
             Some(nearest) => format!("did you mean `{nearest}`?"),
@@ -117,13 +189,12 @@ pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
         let at = SourceSpan::from(stray.at);
         return Err(ConfigError::UnknownKey { key: stray.key, file: file.into(), advice, text: source(), at });
     }
-    let config: Config = toml::from_str(text).map_err(|error| ConfigError::WrongValue {
+    toml::from_str(text).map_err(|error| ConfigError::WrongValue {
         file: file.into(),
         reason: error.message().into(),
         text: source(),
         at: at(&error),
-    })?;
-    check(file, config)
+    })
 }
 
 /// Ranges that no type says.
@@ -140,6 +211,17 @@ fn check(file: &str, config: Config) -> Result<Config, ConfigError> {
     }
     if config.ca.classes.values().any(|class| class.full_life_ms < LIFE_MIN) {
         return refuse("ca.classes", "must give full certificates at least an hour: `full_life_ms = 3600000`");
+    }
+    if config.sessions.idle_ms == 0 {
+        return refuse("sessions.idle_ms", "must be at least 1");
+    }
+    let mut names: Vec<&str> = config.topics.iter().map(|topic| topic.name.as_str()).collect();
+    names.sort_unstable();
+    if names.is_empty() || names.iter().any(|name| name.trim().is_empty()) {
+        return refuse("topics", "must name at least one topic, each by a name");
+    }
+    if names.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+        return refuse("topics", "names a topic twice; one topic has one format");
     }
     if config.kafka.brokers.trim().is_empty() {
         return refuse("kafka.brokers", "must name a host and a port, as `127.0.0.1:9092`");
@@ -166,12 +248,18 @@ fn stray(table: &DeTable<'_>, known: &toml::Table, within: &str) -> Option<Stray
         match (known.get(name).or(any_name), value.get_ref()) {
             (None, _) => Some(Stray {
                 key: format!("{within}{name}"),
-                nearest: nearest(name, known),
+                nearest: nearest(name, known.keys()),
                 known: known.keys().cloned().collect(),
                 at: key.span(),
             }),
             (Some(toml::Value::Table(known)), DeValue::Table(table)) => {
                 stray(table, known, &format!("{within}{name}."))
+            }
+            // Every item of a list has the keys of the default's first.
+            (Some(toml::Value::Array(known)), DeValue::Array(items)) => {
+                let known = known.first().and_then(toml::Value::as_table)?;
+                let tables = items.iter().filter_map(|item| item.get_ref().as_table());
+                tables.into_iter().find_map(|item| stray(item, known, &format!("{within}{name}.")))
             }
             (Some(_), _) => None,
         }
@@ -179,9 +267,9 @@ fn stray(table: &DeTable<'_>, known: &toml::Table, within: &str) -> Option<Stray
 }
 
 /// The known name most like `name`, where one is like it at all.
-fn nearest(name: &str, known: &toml::Table) -> Option<String> {
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Option<String> {
     let like = |known: &String| strsim::jaro_winkler(name, known);
-    known.keys().max_by(|a, b| like(a).total_cmp(&like(b))).filter(|best| like(best) > 0.7).cloned()
+    known.max_by(|a, b| like(a).total_cmp(&like(b))).filter(|best| like(best) > 0.7).cloned()
 }
 
 /// Shortest life of a full certificate: the shortest time between two that a device may ask for.

@@ -1,0 +1,75 @@
+//! Sessions that nobody names ([`How::Idle`]) are one for ever as a decoder derives them; here they end where no call came
+//! for a while. By the calls' own times: a replay cuts where the live stream was cut.
+
+use crate::states::{Bounded, SessionKey};
+use schema::decode::session::after_gap;
+use schema::{How, Millis, RawCall};
+use std::num::NonZeroU32;
+
+/// The runs under way, bounded; the least recently seen goes first.
+pub struct Gaps {
+    idle_ms: u64,
+    runs: Bounded<SessionKey, Run>,
+}
+
+#[derive(Default)]
+struct Run {
+    /// Time of its first call; none for the first run of all, which keeps the plain session.
+    from: Option<Millis>,
+    last: Option<Millis>,
+}
+
+impl Gaps {
+    /// Sessions end after `idle_ms` without a call.
+    pub fn new(idle_ms: u64, max: NonZeroU32) -> Self {
+        Self { idle_ms, runs: Bounded::new(max) }
+    }
+
+    /// The call with the session of its run; none where it has the right one already. A call that comes late belongs to
+    /// the run under way.
+    pub fn cut(&mut self, call: &RawCall) -> Option<RawCall> {
+        if call.how != How::Idle {
+            return None;
+        }
+        let run = self.runs.of(SessionKey::from(call));
+        if run.last.is_some_and(|last| call.at.since(last) > self.idle_ms) {
+            run.from = Some(call.at);
+        }
+        run.last = run.last.max(Some(call.at));
+        // INVARIANT: a derived session is far shorter than the bound, so the longer one fits.
+        let session = after_gap(&call.session, run.from?).ok()?;
+        Some(RawCall { session, ..call.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schema::decode::{Received, native};
+
+    fn call(at: u64, who: &str) -> RawCall {
+        let record = serde_json::json!({"at": at, "tool": "t", "principal": who}).to_string();
+        native::decode(record.as_bytes(), &Received { at: Millis(at), id: format!("t/0/{at}") }).unwrap()
+    }
+
+    #[test]
+    fn a_session_ends_where_it_was_idle_and_a_late_call_joins_the_run_under_way() {
+        let mut gaps = Gaps::new(1_000, NonZeroU32::new(8).unwrap());
+        let mut session = |at, who| gaps.cut(&call(at, who)).map(|call| call.session.to_string());
+        assert_eq!(session(10_000, "a"), None);
+        assert_eq!(session(11_000, "a"), None, "exactly the gap is none");
+        let second = session(12_001, "a").unwrap();
+        assert!(second.ends_with("-12001"), "{second}");
+        assert_eq!(session(11_500, "a"), Some(second.clone()), "late");
+        assert_eq!(session(12_500, "b"), None, "another principal has runs of its own");
+        assert_eq!(session(13_000, "a"), Some(second.clone()));
+        assert_ne!(session(90_000, "a"), Some(second));
+    }
+
+    #[test]
+    fn a_named_session_is_never_cut() {
+        let mut gaps = Gaps::new(1, NonZeroU32::new(8).unwrap());
+        let named = |at| RawCall { how: How::Explicit, ..call(at, "a") };
+        assert!(gaps.cut(&named(1)).is_none() && gaps.cut(&named(9_000_000)).is_none());
+    }
+}
