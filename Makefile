@@ -23,6 +23,7 @@ test:
 
 bench:
 	@.ci/setup build
+	@.ci/machine
 	cargo bench --locked --workspace --benches
 
 bench-certs:

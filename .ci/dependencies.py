@@ -66,6 +66,18 @@ def faults(packages: list[dict], rules: dict) -> list[str]:
     return found
 
 
+def built_twice() -> list[str]:
+    """Crates whose features differ between `make up` and `make test`, so that each builds them for itself."""
+    def features(*arguments: str) -> set[str]:
+        command = ["cargo", "tree", "--locked", "--prefix", "none", "--format", "{p} {f}", *arguments]
+        lines = subprocess.check_output(command, text=True).splitlines()
+        return {line.removesuffix(" (*)") for line in lines if line}
+
+    tests = features("--workspace", "--edges", "normal,build,dev")
+    binary = features("--package", "vedette", "--edges", "normal,build")
+    return sorted(line.split()[0] for line in binary - tests)
+
+
 def self_test() -> None:
     """The rules can fail: a check that lets everything through would look just like a clean tree."""
     licences = {"MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception"}
@@ -109,6 +121,8 @@ def main() -> int:
         name, _, version = rule["crate"].partition("@")
         if version not in versions[name]:
             print(f"  {rule['crate']}: tolerated in deny.toml, but the tree no longer has it")
+    if apart := built_twice():
+        print(f"  `make up` and `make test` each build their own {', '.join(apart)}: ask for the same features in vedette/Cargo.toml")
     twice = sorted(name for name, held in versions.items() if len(held) > 1)
     print(f"{len(packages)} crates, {len(found)} faults; light crates in more than one version: {', '.join(twice) or 'none'}")
     return 1 if found else 0
