@@ -117,6 +117,7 @@ impl Default for Config {
             seal: Seal::default(),
             detector: Detector::default(),
             policy: Policy::default(),
+            ca: Ca::default(),
             limits: Limits::default(),
             topics: vec![Topic::default()],
         }
