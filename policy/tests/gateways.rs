@@ -52,7 +52,7 @@ async fn start(name: &str, files: &[&str], arguments: &[&str], webhook: Webhook)
     ];
     let folder = tempfile::tempdir().unwrap();
     for file in files {
-        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(file);
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(file);
         let text = ports.iter().fold(std::fs::read_to_string(&example).unwrap(), |text, (shown, real)| {
             text.replace(&shown.to_string(), &real.port().to_string())
         });
@@ -190,7 +190,8 @@ const ENVOY_HTTP: [&str; 7] =
     ["-c", "ext_authz_http.yaml", "--use-dynamic-base-id", "--log-level", "error", "--concurrency", "1"];
 const ENVOY_BODIES: [&str; 7] =
     ["-c", "ext_proc.yaml", "--use-dynamic-base-id", "--log-level", "error", "--concurrency", "1"];
-const NGINX: [&str; 6] = ["-p", ".", "-e", "stderr", "-c", "nginx.conf"];
+/// One process, so that ending it leaves no worker behind.
+const NGINX: [&str; 8] = ["-p", ".", "-e", "stderr", "-g", "master_process off;", "-c", "nginx.conf"];
 const CADDY: [&str; 5] = ["run", "--config", "Caddyfile", "--adapter", "caddyfile"];
 const TRAEFIK: [&str; 1] = ["--configFile=traefik.yml"];
 
