@@ -17,6 +17,25 @@ pub struct Detector {
     digest: Digest,
 }
 
+/// A verdict, and what it rests on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Looked {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The call's features, in the order of [`crate::feature_meanings`]; none without a model or for a bare query.
+    pub row: Vec<f64>,
+    /// Probability of the tool after the tools before, in `(0, 1]`; none without a model.
+    pub edge: Option<f64>,
+    /// Share of the arguments that the user named.
+    named: f64,
+}
+
+impl Looked {
+    fn nothing(verdict: Verdict) -> Self {
+        Self { verdict, row: Vec::new(), edge: None, named: 0.0 }
+    }
+}
+
 impl Detector {
     /// Puts a model in force.
     pub fn new(model: Model) -> Self {
@@ -38,29 +57,56 @@ impl Detector {
     ///
     /// The call's own result is not looked at for its verdict; it is kept for the calls after it.
     pub fn observe(&self, state: &mut SessionState, call: &Call) -> Verdict {
+        self.observe_closely(state, call).verdict
+    }
+
+    /// The same, with what the verdict rests on.
+    pub fn observe_closely(&self, state: &mut SessionState, call: &Call) -> Looked {
         if let Some(mission) = &call.mission {
             state.ask(mission);
         }
+        let looked = self.look(state, call);
+        match &self.model {
+            Some(model) => model.take_in(state, call, looked.named),
+            None => state.push_call(call),
+        }
+        looked
+    }
+
+    /// What [`Detector::observe`] would say of a call that brings no mission; `state` stays as it is.
+    pub fn look(&self, state: &SessionState, call: &Call) -> Looked {
         // Before the call's own result is taken in.
         let exposed = state.exposed();
-        let verdict = match &self.model {
-            // Its arguments are a query and nothing else: what it means is the principals stage's to say.
-            Some(model) if is_bare_query(call) => {
-                model.take_in(state, call, 0.0);
-                self.verdict(call, Risk::clamped(0.0), PValue::clamped(1.0))
-            }
-            Some(model) => {
-                let found = features::of(state, call, &model.markov, &model.provenance);
-                let verdict = self.judge(model, state, call, &found);
-                model.take_in(state, call, found.named);
-                verdict
-            }
-            None => {
-                state.push_call(call);
-                self.verdict(call, Risk::clamped(0.0), PValue::clamped(1.0))
-            }
-        };
-        Verdict { exposed, ..verdict }
+        let Some(model) = &self.model else { return Looked::nothing(self.ordinary(call, exposed)) };
+        // Its arguments are a query and nothing else: what it means is the principals stage's to say.
+        if is_bare_query(call) {
+            let edge = model.markov.probability(&state.sequence, call);
+            return Looked { edge: Some(edge), ..Looked::nothing(self.ordinary(call, exposed)) };
+        }
+        let found = features::of(state, call, &model.markov, &model.provenance);
+        Looked {
+            verdict: Verdict { exposed, ..self.judge(model, state, call, &found) },
+            row: found.features.row().to_vec(),
+            edge: Some(found.edge),
+            named: found.named,
+        }
+    }
+
+    /// Risk and p-value of a row as they were when a call had it: what a record of it is held against. None without a
+    /// model, or for a row of another length.
+    pub fn rescore(&self, row: &[f64], exposed: bool) -> Option<(Risk, PValue)> {
+        let model = self.model.as_ref()?;
+        let (score, _) = fusion::score(&model.experts, row.try_into().ok()?);
+        Some((model.calibration.risk(score), model.calibration.p_value(score, exposed)))
+    }
+
+    /// How much each sentence of `text` reads like an instruction, 0..1; nothing without a model.
+    pub fn strengths(&self, text: &schema::Text) -> Vec<f64> {
+        self.model.as_ref().map(|model| model.strength.of_text(&text.sentences)).unwrap_or_default()
+    }
+
+    fn ordinary(&self, call: &Call, exposed: bool) -> Verdict {
+        Verdict { exposed, ..self.verdict(call, Risk::clamped(0.0), PValue::clamped(1.0)) }
     }
 
     /// The features of `call` as [`Detector::observe`] would see them, in the order of [`crate::feature_meanings`]; none without a model.

@@ -20,7 +20,7 @@ mod splice; // hijacks made of the user's own traffic
 mod state; // what a session leaves behind
 mod strength; // how instruction-like a sentence is
 
-pub use detector::Detector;
+pub use detector::{Detector, Looked};
 pub use extraction::{PrincipalState, query_record};
 pub use fit::{FitError, FitOptions, TrainingSession, fit};
 pub use forest::{Forest, ForestError, ForestParams};
