@@ -45,8 +45,10 @@ fn outcome(request: &Request<'_>, policies: &PolicySet, now: Millis) -> Result<O
     let said = if allowed { Ladder::Allow } else { rules.first().map_or(Ladder::Deny, |rule| rule.ladder) };
     let binds = !request.verdict.learning || rules.iter().any(|rule| rule.ladder == said && rule.binds_while_learning);
     let would = if binds { said } else { said.min(Ladder::Throttle) };
-    let retry_after_ms = (would == Ladder::Throttle)
-        .then(|| rules.iter().filter_map(|rule| rule.retry_after_ms).max().unwrap_or(RETRY_AFTER_MS));
+    let retry_after_ms = (would == Ladder::Throttle).then(|| {
+        let waits = rules.iter().filter_map(|rule| rule.retry_after_ms);
+        waits.chain(request.circumstances.wait_ms(would)).max().unwrap_or(RETRY_AFTER_MS)
+    });
     let broken = response.diagnostics().errors().next().is_some();
     Ok(Outcome { would, reasons: rules.into_iter().map(|rule| rule.id.clone()).collect(), retry_after_ms, broken })
 }

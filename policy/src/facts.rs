@@ -85,7 +85,7 @@ pub(crate) enum FactsError {
 }
 
 fn context(request: &Request<'_>, now: Millis) -> Result<Context, Box<ContextCreationError>> {
-    let Request { call, verdict, standing, degraded } = *request;
+    let Request { call, verdict, standing, degraded, circumstances } = *request;
     let budgets = standing.map_or_else(Budgets::default, |s| s.budgets);
     // No p-value is better than a wrong one: while learning, or without the whole session, nothing is unusual.
     let p_value_ppm = if verdict.learning || degraded { 1_000_000 } else { ppm(verdict.p_value.get()) };
@@ -114,6 +114,12 @@ fn context(request: &Request<'_>, now: Millis) -> Result<Context, Box<ContextCre
         ("read_only", Value::new_bool(call.read_only.unwrap_or(false))),
         ("sub_agent", Value::new_bool(call.parent.is_some())),
         ("delegation_depth", Value::new_long(call.actor.len() as i64)),
+        ("delegation", text(Some(circumstances.delegation.word()))),
+        ("mission", text(Some(circumstances.mission.word()))),
+        ("burst_wait_ms", Value::new_long(long(circumstances.burst_wait_ms))),
+        ("conformity_permille", Value::new_long(circumstances.conformity_permille.map_or(1_000, i64::from))),
+        ("principal_milliunits", Value::new_long(long(circumstances.principal_milliunits))),
+        ("tenant_milliunits", Value::new_long(long(circumstances.tenant_milliunits))),
     ];
     Context::from_pairs(pairs.map(|(name, value)| (name.to_owned(), value))).map_err(Box::new)
 }

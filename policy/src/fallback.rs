@@ -3,10 +3,10 @@
 use crate::PolicySet;
 use crate::limits::RETRY_AFTER_MS;
 use schema::{CallId, Decision, Ladder, Mode, PolicyId, RECORD_VERSION};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What a route does when its deadline passes. It counts where the mode enforces; otherwise the call is allowed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fallback {
     /// Let it through.

@@ -16,3 +16,31 @@ pub const BATCH_MAX: usize = 100;
 pub const DEADLINE_MS_MAX: u64 = 60_000;
 /// Routes, and rules of modes, in one configuration.
 pub const ROUTES_MAX: usize = 1_000;
+/// Sessions whose standing is kept for when their owner is away.
+pub const STANDINGS_MAX: usize = 1_000_000;
+/// Bytes of the sketch of what one exposed session was told.
+pub const SKETCH_BYTES_MAX: usize = 4_096;
+/// Sessions whose pace is kept; tools of sessions are twice as many.
+pub const BURST_SESSIONS_MAX: usize = 100_000;
+/// Tools of agents whose usual pace is kept.
+pub const PACES_MAX: usize = 10_000;
+/// Missions kept.
+pub const MISSIONS_MAX: usize = 100_000;
+/// Tools one mission may name.
+pub const MISSION_TOOLS_MAX: usize = 256;
+/// Longest allowlist, in bytes.
+pub const ALLOW_BYTES_MAX: usize = 1024 * 1024;
+/// Entries of one allowlist.
+pub const ALLOW_ENTRIES_MAX: usize = 1_000;
+/// Longest JWK Set, in bytes, and keys in it.
+pub const JWKS_BYTES_MAX: usize = 256 * 1024;
+/// Keys of one JWK Set.
+pub const JWKS_KEYS_MAX: usize = 64;
+/// Longest token, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// Tools whose usual form is kept.
+pub const FORMS_MAX: usize = 10_000;
+/// Arguments kept of one tool's form.
+pub const FORM_LEAVES_MAX: usize = 128;
+/// Principals, and tenants, whose cost is kept.
+pub const WALLETS_MAX: usize = 100_000;

@@ -2,25 +2,25 @@
 
 use crate::limits::ROUTES_MAX;
 use schema::{Call, Millis, Mode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// An exception. A field that is left out matches everything.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModeRule {
     /// The route, as the gateway names it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
     /// The tenant.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
     /// The agent; `travel-planner` also covers `travel-planner@3.2`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
     /// The mode there.
     pub mode: Mode,
     /// Until when (exclusive); after that the rule is as if it were not there.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Millis>,
 }
 
@@ -30,7 +30,7 @@ pub struct ModeRule {
 pub struct TooManyModeRules(usize);
 
 /// The modes in force. The default is shadow everywhere.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Modes {
     /// Where no rule matches.

@@ -2,23 +2,56 @@
 
 use crate::Fallback;
 use crate::limits::{DEADLINE_MS_MAX, ROUTES_MAX};
-use serde::Deserialize;
+use schema::RawSegments;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// One route, as the gateway names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Route {
     /// An answer takes no longer than this. Default: 5 ms.
     pub deadline_ms: u64,
     /// What happens when it does. Default: what was last known of the session decides.
     pub fallback: Fallback,
+    /// What each part of a call may take; more is counted. Default: nothing is.
+    pub budgets_ms: BudgetsMs,
+}
+
+/// Milliseconds that each part of a call may take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BudgetsMs {
+    /// On the device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<u32>,
+    /// On the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transit: Option<u32>,
+    /// In the tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<u32>,
+}
+
+impl BudgetsMs {
+    /// The parts of a call that took longer.
+    pub fn breaches(&self, took: &RawSegments) -> impl Iterator<Item = &'static str> {
+        let parts = [
+            ("device", self.device, took.device),
+            ("transit", self.transit, took.transit),
+            ("tool", self.tool, took.tool),
+        ];
+        parts
+            .into_iter()
+            .filter(|(_, max, took)| max.zip(*took).is_some_and(|(max, took)| took > f64::from(max)))
+            .map(|(name, ..)| name)
+    }
 }
 
 impl Default for Route {
     fn default() -> Self {
-        Self { deadline_ms: 5, fallback: Fallback::default() }
+        Self { deadline_ms: 5, fallback: Fallback::default(), budgets_ms: BudgetsMs::default() }
     }
 }
 
@@ -40,7 +73,7 @@ pub enum RouteError {
 }
 
 /// All routes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Routes {
     /// A call whose route is not listed, or not told.
@@ -86,7 +119,7 @@ mod tests {
     #[test]
     fn an_unlisted_route_has_five_milliseconds_and_falls_back_on_the_standing() {
         let route = Routes::default().check().unwrap().of(Some("payments"));
-        assert_eq!(route, Route { deadline_ms: 5, fallback: Fallback::LastStanding });
+        assert_eq!(route, Route { deadline_ms: 5, fallback: Fallback::LastStanding, ..Route::default() });
     }
 
     #[test]
@@ -94,6 +127,13 @@ mod tests {
         let named = BTreeMap::from([("slow".to_owned(), Route { deadline_ms: 0, ..Route::default() })]);
         let error = Routes { named, ..Routes::default() }.check().unwrap_err();
         assert_eq!(error.to_string(), "route `slow`: deadline_ms must lie in 1..=60000, got 0");
+    }
+
+    #[test]
+    fn a_part_of_a_call_over_its_budget_is_named() {
+        let budgets = BudgetsMs { tool: Some(80), transit: Some(20), device: None };
+        let took = RawSegments { device: Some(9e9), transit: Some(20.0), tool: Some(80.5) };
+        assert_eq!(budgets.breaches(&took).collect::<Vec<_>>(), ["tool"]);
     }
 
     #[test]

@@ -72,8 +72,9 @@ pub fn run(text: &str, policies: &PolicySet) -> Result<Report, ScenarioError> {
             let call = at + 1;
             let scored =
                 step.scored(at).map_err(|source| ScenarioError::Call { case: case.name.clone(), call, source })?;
-            let request =
-                Request::new(&scored.call, &scored.verdict, scored.standing.as_ref()).degraded(scored.degraded);
+            let request = Request::new(&scored.call, &scored.verdict, scored.standing.as_ref())
+                .degraded(scored.degraded)
+                .under(step.circumstances);
             let decision = decide(&request, policies, Mode::Enforce, Millis(scored.call.at.0));
             report.take(&case.name, call, scored.call.tool.as_str(), &step.expect, &decision);
         }

@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 use schema::{Call, RawCall, Standing, Verdict};
+use std::sync::Arc;
 
 /// A call, scored.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +16,17 @@ pub struct Scored {
     pub standing: Option<Standing>,
     /// The answer rests on less than the whole session.
     pub degraded: bool,
+    /// The call's features, as the detector names them; none without a model.
+    pub row: Vec<f64>,
+    /// Probability of the call's tool after the tools before; none without a model.
+    pub edge: Option<f64>,
+}
+
+impl Scored {
+    /// With the whole session behind it, and nothing said of features.
+    pub fn new(call: Call, verdict: Verdict, standing: Option<Standing>) -> Self {
+        Self { call, verdict, standing, degraded: false, row: Vec::new(), edge: None }
+    }
 }
 
 /// Why there is no score.
@@ -39,11 +51,11 @@ pub enum ScorerError {
 #[async_trait]
 pub trait Scorer: Send + Sync {
     /// Scores a call before it goes through.
-    async fn score(&self, raw: RawCall) -> Result<Scored, ScorerError>;
+    async fn score(&self, raw: Arc<RawCall>) -> Result<Arc<Scored>, ScorerError>;
 
     /// Takes note of a call's result. It adds to the session and is not itself scored.
     async fn result(&self, raw: RawCall) -> Result<(), ScorerError> {
-        self.score(raw).await.map(drop)
+        self.score(Arc::new(raw)).await.map(drop)
     }
 
     /// Why questions cannot be answered right now, for `/readyz`. Nothing to say: ready.

@@ -3,20 +3,29 @@
 
 mod auth; // forward-auth, auth_request, ext_authz by HTTP
 mod envoy; // ext_authz by gRPC
+mod ext_mcp; // agentgateway: MCP requests and responses
 mod ext_proc; // bodies of requests and responses
 mod gateway; // what the doors of gateways share
 mod health; // /healthz, /readyz
 mod judge; // deadline, fallback, decision: the same for every door
+mod keys; // who may ask
 mod listen; // connections and their limits
+mod metrics; // /metrics
 mod native; // /v1/decide, /v1/decide:batch, /v1/result
+mod openapi; // /openapi.json
 mod problem; // errors as RFC 9457 problem bodies
 mod state; // what the doors share
+mod tls; // mutual TLS
 
 pub use envoy::{grpc_timeout, serve_grpc};
 pub use judge::{Judged, Logged, Question, Refusal};
-pub use listen::{ServeError, listen};
+pub use keys::{Keys, KeysError};
+pub use listen::{Endpoint, ServeError, listen};
+pub use metrics::record_metrics;
+pub use openapi::OPENAPI;
 pub use problem::Problem;
 pub use state::{AppState, Limits};
+pub use tls::{Tls, TlsError};
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -29,16 +38,20 @@ pub fn router(state: Arc<AppState>) -> Router {
         .route("/v1/decide", post(native::decide))
         .route("/v1/decide:batch", post(native::decide_batch))
         .route("/v1/result", post(native::result))
+        .route("/v1/mission", post(native::mission))
         .route("/v1/forward-auth", any(auth::forward))
         .route("/v1/auth-request", any(auth::auth_request))
         .route("/v1/ext-authz", any(auth::ext_authz))
         .route("/v1/ext-authz/{*path}", any(auth::ext_authz))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics))
+        .route("/openapi.json", get(openapi::openapi))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at this path") })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this path takes another method")
         })
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), keys::check))
         .with_state(state)
 }
 
@@ -46,11 +59,11 @@ pub fn router(state: Arc<AppState>) -> Router {
 ///
 /// Errors: a listener beyond loopback, which needs TLS; a listener that broke.
 pub async fn serve(
-    listener: tokio::net::TcpListener,
+    endpoint: impl Into<Endpoint>,
     state: impl Into<Arc<AppState>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let state = state.into();
     let limits = state.limits;
-    listen(listener, router(state), limits, shutdown).await
+    listen(endpoint, router(state), limits, shutdown).await
 }

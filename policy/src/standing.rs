@@ -11,7 +11,7 @@
 
 use crate::limits::STANDING_HALF_LIFE_MS;
 use schema::limits::STANDING_TOOLS_MAX;
-use schema::{Budgets, Call, Millis, RECORD_VERSION, Risk, Standing, Verdict};
+use schema::{Budgets, Call, Millis, RECORD_VERSION, Risk, Session, Standing, Verdict};
 
 /// What is known of a session after `call`, whatever was decided about it.
 pub fn stand(before: Option<&Standing>, call: &Call, verdict: &Verdict) -> Standing {
@@ -38,6 +38,29 @@ pub fn stand(before: Option<&Standing>, call: &Call, verdict: &Verdict) -> Stand
     }
 }
 
+/// What is known of a session that another one started: it answers for the other's risk and exposure, and spends from
+/// the other's budget beside its own. A hijacked agent gains nothing by handing its work to a fresh one.
+pub fn inherit(own: Option<&Standing>, parent: &Standing, session: &Session) -> Standing {
+    let at = own.map_or(parent.at, |own| own.at.max(parent.at));
+    let inherited = standing_risk(parent, at);
+    let risk = own.map(|own| standing_risk(own, at)).filter(|own| *own > inherited).unwrap_or(inherited);
+    let (mine, theirs) = (own.map(|own| own.budgets).unwrap_or_default(), parent.budgets);
+    Standing {
+        v: RECORD_VERSION,
+        session: session.clone(),
+        risk,
+        exposed: parent.exposed || own.is_some_and(|own| own.exposed),
+        last: own.map(|own| own.last.clone()).unwrap_or_default(),
+        budgets: Budgets {
+            calls: mine.calls.saturating_add(theirs.calls),
+            tokens: mine.tokens.saturating_add(theirs.tokens),
+            bytes: mine.bytes.saturating_add(theirs.bytes),
+            milliunits: mine.milliunits.saturating_add(theirs.milliunits),
+        },
+        at,
+    }
+}
+
 /// A session's standing risk at `now`, later than its last call: halved for every [`STANDING_HALF_LIFE_MS`] since.
 pub fn standing_risk(standing: &Standing, now: Millis) -> Risk {
     let quiet = now.since(standing.at) as f64 / STANDING_HALF_LIFE_MS as f64;
@@ -48,7 +71,6 @@ pub fn standing_risk(standing: &Standing, now: Millis) -> Risk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use schema::{Budgets, Session};
 
     fn standing(risk: f64) -> Standing {
         let session = Session::new("s-1").unwrap();
@@ -67,5 +89,19 @@ mod tests {
     #[test]
     fn a_clock_that_stepped_back_does_not_raise_a_risk() {
         assert_eq!(standing_risk(&standing(0.8), Millis(0)).get(), 0.8);
+    }
+
+    #[test]
+    fn a_session_that_another_started_answers_for_it_and_spends_with_it() {
+        let mut parent = standing(0.8);
+        (parent.exposed, parent.budgets.calls) = (true, 9);
+        let child = Session::new("s-2").unwrap();
+        let first = inherit(None, &parent, &child);
+        assert_eq!((first.risk.get(), first.exposed, first.budgets.calls), (0.8, true, 9));
+        // Ten minutes on, the child's own call was the riskier one.
+        let mut own = standing(0.5);
+        (own.at, own.budgets.calls) = (Millis(601_000), 2);
+        let later = inherit(Some(&own), &parent, &child);
+        assert_eq!((later.risk.get(), later.budgets.calls, later.at), (0.5, 11, Millis(601_000)));
     }
 }

@@ -1,6 +1,6 @@
 //! The file, as it is written. Unknown keys are refused: a misspelt expectation would pass for ever.
 
-use crate::Scored;
+use crate::{Circumstances, Scored};
 use schema::decode::{DecodeError, Received, native};
 use schema::{
     Budgets, Digest, Ladder, Millis, PValue, Pattern, RECORD_VERSION, Risk, Standing, TenantKey, Verdict, seal,
@@ -31,6 +31,8 @@ pub(super) struct Step {
     standing: Option<Known>,
     #[serde(default)]
     degraded: bool,
+    #[serde(default)]
+    pub(super) circumstances: Circumstances,
     pub(super) expect: Expect,
 }
 
@@ -112,7 +114,7 @@ impl Step {
             budgets: known.budgets,
             at: Millis(call.at.0.saturating_sub(known.quiet_ms)),
         });
-        Ok(Scored { call, verdict, standing, degraded: self.degraded })
+        Ok(Scored { degraded: self.degraded, ..Scored::new(call, verdict, standing) })
     }
 }
 

@@ -10,7 +10,7 @@ pub use timeout::grpc_timeout;
 
 use super::gateway::{From, Unanswered};
 use super::judge::Judged;
-use super::listen::{ServeError, listen};
+use super::listen::{Endpoint, ServeError, listen};
 use super::state::{AppState, now};
 use crate::sighting::Seen;
 use crate::{Answer, PolicySet};
@@ -30,7 +30,7 @@ use tonic_health::ServingStatus;
 ///
 /// Errors: as [`super::serve`].
 pub async fn serve_grpc(
-    listener: tokio::net::TcpListener,
+    endpoint: impl Into<Endpoint>,
     state: Arc<AppState>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
@@ -41,25 +41,34 @@ pub async fn serve_grpc(
     let door = AuthorizationServer::new(Door(Arc::clone(&state))).max_decoding_message_size(bytes_max);
     let routes = tonic::service::Routes::new(door)
         .add_service(super::ext_proc::service(Arc::clone(&state), bytes_max))
+        .add_service(super::ext_mcp::service(Arc::clone(&state), bytes_max))
         .add_service(health);
+    let watched = Arc::clone(&state);
     let report = tokio::spawn(async move {
         loop {
             let status =
-                if state.scorer.not_ready().is_none() { ServingStatus::Serving } else { ServingStatus::NotServing };
+                if watched.scorer.not_ready().is_none() { ServingStatus::Serving } else { ServingStatus::NotServing };
             reporter.set_service_status("", status).await;
-            for service in ["envoy.service.auth.v3.Authorization", "envoy.service.ext_proc.v3.ExternalProcessor"] {
+            for service in SERVICES {
                 reporter.set_service_status(service, status).await;
             }
             tokio::time::sleep(HEALTH_EVERY).await;
         }
     });
-    let served = listen(listener, routes.into_axum_router(), limits, shutdown).await;
+    let keys = axum::middleware::from_fn_with_state(Arc::clone(&state), super::keys::check);
+    let served = listen(endpoint, routes.into_axum_router().layer(keys), limits, shutdown).await;
     report.abort();
     served
 }
 
 /// How soon a change of readiness shows in grpc.health.v1.
 const HEALTH_EVERY: Duration = Duration::from_millis(500);
+
+const SERVICES: [&str; 3] = [
+    "envoy.service.auth.v3.Authorization",
+    "envoy.service.ext_proc.v3.ExternalProcessor",
+    "agentgateway.dev.ext_mcp.ExtMcp",
+];
 
 struct Door(Arc<AppState>);
 
@@ -70,7 +79,9 @@ impl Authorization for Door {
         let within = request.metadata().get("grpc-timeout").and_then(|v| v.to_str().ok()).and_then(grpc_timeout);
         let check = request.into_inner();
         let route = told(&check).and_then(|told| told.get("route")).map(String::as_str);
-        let asked = match self.ask(&check, From { door: "ext-authz", route, within }).await {
+        let http = check.attributes.as_ref().and_then(|attributes| attributes.request.as_ref()?.http.as_ref());
+        let delegation = http.and_then(|http| http.headers.get("vedette-delegation")).map(String::as_str);
+        let asked = match self.ask(&check, From { door: "ext-authz", route, within, delegation }).await {
             Some(asked) => asked,
             None => return unanswered(state, route, Status::invalid_argument("a check needs attributes.request.http")),
         };

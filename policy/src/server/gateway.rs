@@ -22,6 +22,8 @@ pub(super) struct From<'a> {
     pub(super) door: &'static str,
     pub(super) route: Option<&'a str>,
     pub(super) within: Option<Duration>,
+    /// Tokens of who stands behind the request, outermost first.
+    pub(super) delegation: Option<&'a str>,
 }
 
 impl AppState {
@@ -35,9 +37,11 @@ impl AppState {
     pub(super) async fn ask_about(&self, calls: Vec<RawCall>, from: From<'_>) -> Result<Option<Judged>, Unanswered> {
         let mut strictest: Option<Judged> = None;
         for raw in calls {
-            let From { door, route, within } = from;
-            let judged =
-                self.judge(Question { raw, door, route, within }).await.map_err(|Refusal::Full| Unanswered::Full)?;
+            let From { door, route, within, delegation } = from;
+            let judged = self
+                .judge(Question { raw, door, route, within, delegation })
+                .await
+                .map_err(|Refusal::Full| Unanswered::Full)?;
             if strictest.as_ref().is_none_or(|so_far| judged.decision.decision > so_far.decision.decision) {
                 strictest = Some(judged);
             }

@@ -2,10 +2,10 @@
 
 use super::state::{AppState, now};
 use crate::answer::word;
-use crate::{Fallback, PolicySet, Request, Scored, ScorerError, decide, fall_back};
+use crate::{Circumstances, Delegated, Fallback, PolicySet, Request, Scored, ScorerError, decide, fall_back};
 use futures_util::FutureExt as _;
 use metrics::{counter, histogram};
-use schema::{CallId, Decision, Mode, PolicyId, RawCall};
+use schema::{CallId, Decision, Ladder, Millis, Mode, PolicyId, RawCall};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +21,8 @@ pub struct Question<'a> {
     pub route: Option<&'a str>,
     /// How long the gateway waits.
     pub within: Option<Duration>,
+    /// Tokens of who stands behind the call, outermost first, blanks or commas between.
+    pub delegation: Option<&'a str>,
 }
 
 /// An answer.
@@ -29,7 +31,11 @@ pub struct Judged {
     /// What is done.
     pub decision: Decision,
     /// What it rests on; nothing when no score came in time.
-    pub scored: Option<Scored>,
+    pub scored: Option<Arc<Scored>>,
+    /// Pace, mission and the like, as the policies saw them.
+    pub circumstances: Circumstances,
+    /// When it was decided.
+    pub at: Millis,
     /// The scorer failed, rather than being late: a door that can report our failure as such does so.
     pub own_failure: bool,
 }
@@ -40,7 +46,15 @@ pub struct Logged {
     /// The decision.
     pub decision: Decision,
     /// Call, verdict and standing, as the policies saw them.
-    pub scored: Option<Scored>,
+    pub scored: Option<Arc<Scored>>,
+    /// Pace, mission and the like, as the policies saw them.
+    pub circumstances: Circumstances,
+    /// When it was decided.
+    pub at: Millis,
+    /// The door.
+    pub door: &'static str,
+    /// The gateway's route.
+    pub route: Option<String>,
 }
 
 /// Why a question gets no decision.
@@ -57,13 +71,13 @@ impl AppState {
     /// Errors: [`Refusal::Full`] when there is more to answer than may be in hand; everything else has a decision.
     pub async fn judge(&self, question: Question<'_>) -> Result<Judged, Refusal> {
         let started = Instant::now();
-        let door = question.door;
+        let (door, route) = (question.door, question.route);
         let judged = self.judge_now(question).await;
         histogram!("vedette_policy_decide_seconds", "door" => door).record(started.elapsed().as_secs_f64());
         match &judged {
-            Ok(Judged { decision, scored, .. }) => {
-                count(door, decision);
-                self.log(decision, scored.as_ref());
+            Ok(judged) => {
+                count(door, &judged.decision);
+                self.log(judged, door, route);
             }
             Err(Refusal::Full) => {
                 counter!("vedette_policy_refused_total", "door" => door, "why" => "full").increment(1)
@@ -73,13 +87,16 @@ impl AppState {
     }
 
     async fn judge_now(&self, question: Question<'_>) -> Result<Judged, Refusal> {
-        let Question { raw, route, within, .. } = question;
+        let Question { mut raw, route, within, delegation, .. } = question;
         let permit = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| Refusal::Full)?;
         let (policies, modes) = (self.policies.now(), self.modes.load_full());
         let settings = self.routes.of(route);
         let mode = modes.at(route, Some((raw.tenant.as_str(), raw.agent.as_str())), now());
         let id = raw.id.clone();
-        let spare = self.standings.as_ref().map(|standings| (Arc::clone(standings), raw.clone()));
+        let delegation = self.delegated(&mut raw, delegation);
+        self.spent(&raw, route);
+        let raw = Arc::new(raw);
+        let spare = self.standings.as_ref().map(|standings| (Arc::clone(standings), Arc::clone(&raw)));
         let scorer = Arc::clone(&self.scorer);
         let mut score = Box::pin(async move {
             let scored = AssertUnwindSafe(scorer.score(raw)).catch_unwind().await;
@@ -87,7 +104,7 @@ impl AppState {
             scored.unwrap_or_else(|_| Err(ScorerError::Failed("it panicked".to_owned())))
         });
         let (why, own_failure) = match tokio::time::timeout(settings.deadline(within), &mut score).await {
-            Ok(Ok(scored)) => return Ok(self.decided(scored, &policies, mode)),
+            Ok(Ok(scored)) => return Ok(self.decided(scored, delegation, &policies, mode)),
             Ok(Err(ScorerError::Full)) => return Err(Refusal::Full),
             Ok(Err(ScorerError::Unreachable(_))) => ("fallback:unreachable", false),
             Ok(Err(ScorerError::Failed(error))) => {
@@ -106,21 +123,61 @@ impl AppState {
             // A standing is at hand or it is not: one poll decides, so that the deadline holds.
             && let Some(Ok(scored)) = standings.score(raw).now_or_never()
         {
-            let judged = self.decided(Scored { degraded: true, ..scored }, &policies, mode);
+            let judged = self.decided(scored, delegation, &policies, mode);
             return Ok(Judged { own_failure, ..judged });
         }
         Ok(given_up(id, settings.fallback, why, &policies, mode, own_failure))
     }
 
-    fn decided(&self, scored: Scored, policies: &PolicySet, mode: Mode) -> Judged {
-        let request = Request::new(&scored.call, &scored.verdict, scored.standing.as_ref()).degraded(scored.degraded);
-        let decision = decide(&request, policies, mode, now());
-        Judged { decision, scored: Some(scored), own_failure: false }
+    fn decided(&self, scored: Arc<Scored>, delegation: Delegated, policies: &PolicySet, mode: Mode) -> Judged {
+        let at = now();
+        let circumstances = Circumstances { delegation, ..self.circumstances(&scored, at) };
+        let request = Request::new(&scored.call, &scored.verdict, scored.standing.as_ref())
+            .degraded(scored.degraded)
+            .under(circumstances);
+        let said = decide(&request, policies, mode, at);
+        let would = said.would;
+        let decision = self.allowlist.load().apply(said, &scored.call, at);
+        if decision.would != would {
+            counter!("vedette_policy_allowlisted_total").increment(1);
+        }
+        // What would be stopped teaches nothing, nor does what was answered from less than the whole session.
+        if would == Ladder::Allow && !scored.degraded {
+            self.forms.learn(&scored.call);
+        }
+        Judged { decision, scored: Some(scored), circumstances, at, own_failure: false }
     }
 
-    fn log(&self, decision: &Decision, scored: Option<&Scored>) {
+    fn circumstances(&self, scored: &Scored, now: Millis) -> Circumstances {
+        let used = scored.standing.as_ref().map(|standing| standing.budgets).unwrap_or_default();
+        let call = &scored.call;
+        let (principal_milliunits, tenant_milliunits) = self.wallets.spent(&call.tenant, call.principal.as_ref(), now);
+        Circumstances {
+            burst_wait_ms: self.bursts.wait_ms(call, scored.edge, now),
+            mission: self.missions.fit(call, used, now),
+            delegation: Delegated::Unchecked,
+            conformity_permille: self.forms.of(call),
+            principal_milliunits,
+            tenant_milliunits,
+        }
+    }
+
+    /// Adds what a finished call has cost to its principal's and tenant's wallets, and counts what took too long.
+    pub(super) fn spent(&self, raw: &RawCall, route: Option<&str>) {
+        if let Some(took) = &raw.segments_ms {
+            for segment in self.routes.of(route).budgets_ms.breaches(took) {
+                counter!("vedette_policy_budget_breaches_total", "segment" => segment).increment(1);
+            }
+        }
+        if let Some(units) = raw.cost.as_ref().and_then(|cost| cost.units) {
+            self.wallets.spend(&raw.tenant, raw.principal.as_ref(), units, now());
+        }
+    }
+
+    fn log(&self, judged: &Judged, door: &'static str, route: Option<&str>) {
         let Some(log) = &self.log else { return };
-        let logged = Logged { decision: decision.clone(), scored: scored.cloned() };
+        let Judged { decision, scored, circumstances, at, .. } = judged.clone();
+        let logged = Logged { decision, scored, circumstances, at, door, route: route.map(str::to_owned) };
         if log.try_send(logged).is_err() {
             counter!("vedette_policy_log_dropped_total").increment(1);
         }
@@ -137,7 +194,8 @@ fn given_up(
 ) -> Judged {
     #[expect(clippy::expect_used, reason = "the three names above are short, printable and not empty")]
     let why = PolicyId::new(why).expect("a fallback's name is a policy id");
-    Judged { decision: fall_back(id, fallback, why, policies, mode), scored: None, own_failure }
+    let decision = fall_back(id, fallback, why, policies, mode);
+    Judged { decision, scored: None, circumstances: Circumstances::default(), at: now(), own_failure }
 }
 
 fn count(door: &'static str, decision: &Decision) {

@@ -1,16 +1,17 @@
 //! Connections and their limits: how many, how slow, how many streams and resets, and a drain at the end.
 
-use super::Limits;
+use super::{Limits, Tls};
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use metrics::counter;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 /// Why serving ended.
@@ -25,18 +26,34 @@ pub enum ServeError {
     Listener(#[source] std::io::Error),
 }
 
+/// Where a server listens: in plain text on the loopback, or with mutual TLS anywhere.
+pub struct Endpoint {
+    /// Taken already.
+    pub listener: TcpListener,
+    /// Needed beyond the loopback.
+    pub tls: Option<Tls>,
+}
+
+impl From<TcpListener> for Endpoint {
+    /// In plain text.
+    fn from(listener: TcpListener) -> Self {
+        Self { listener, tls: None }
+    }
+}
+
 /// Serves `router` (HTTP/1.1 and HTTP/2) until `shutdown`, then lets the calls in hand end.
 pub async fn listen(
-    listener: TcpListener,
+    endpoint: impl Into<Endpoint>,
     router: Router,
     limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
+    let Endpoint { listener, tls } = endpoint.into();
     let address = listener.local_addr().map_err(ServeError::Listener)?;
-    if !address.ip().is_loopback() {
+    if tls.is_none() && !address.ip().is_loopback() {
         return Err(ServeError::Plaintext(address));
     }
-    let builder = builder(&limits);
+    let builder = Arc::new(builder(&limits));
     let connections = Arc::new(Semaphore::new(limits.connections_max as usize));
     let drain = GracefulShutdown::new();
     tokio::pin!(shutdown);
@@ -60,13 +77,13 @@ pub async fn listen(
         };
         // Answers are small: waiting to fill a packet only adds delay.
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        let connection = drain.watch(connection);
+        let connection = Connection { builder: Arc::clone(&builder), router: router.clone(), watcher: drain.watcher() };
+        let (tls, within) = (tls.clone(), Duration::from_millis(limits.header_ms_max));
         tokio::spawn(async move {
             let _permit = permit;
-            if connection.await.is_err() {
-                counter!("vedette_policy_connections_broken_total").increment(1);
+            match tls {
+                None => connection.serve(stream).await,
+                Some(tls) => connection.shake_hands(stream, &tls, within).await,
             }
         });
     }
@@ -75,6 +92,34 @@ pub async fn listen(
         tracing::warn!("calls in hand did not end in time");
     }
     Ok(())
+}
+
+struct Connection {
+    builder: Arc<Builder<TokioExecutor>>,
+    router: Router,
+    watcher: Watcher,
+}
+
+impl Connection {
+    /// A peer that is slow at it is as bad as one that trickles headers.
+    async fn shake_hands(self, stream: TcpStream, tls: &Tls, within: Duration) {
+        match tokio::time::timeout(within, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.serve(stream).await,
+            Ok(Err(error)) => {
+                counter!("vedette_policy_handshakes_refused_total").increment(1);
+                tracing::debug!(%error, "a TLS handshake failed");
+            }
+            Err(_) => counter!("vedette_policy_handshakes_refused_total").increment(1),
+        }
+    }
+
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+        let service = TowerToHyperService::new(self.router);
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        if self.watcher.watch(connection).await.is_err() {
+            counter!("vedette_policy_connections_broken_total").increment(1);
+        }
+    }
 }
 
 fn builder(limits: &Limits) -> Builder<TokioExecutor> {

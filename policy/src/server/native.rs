@@ -3,8 +3,8 @@
 use super::judge::{Judged, Question, Refusal};
 use super::state::{AppState, now};
 use super::{Limits, Problem};
-use crate::ScorerError;
 use crate::limits::{BATCH_MAX, DEADLINE_MS_MAX};
+use crate::{Mission, ScorerError};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -62,17 +62,30 @@ pub(super) async fn decide_batch(
 
 /// `POST /v1/result`: how a call ended. 202 when it was taken note of.
 pub(super) async fn result(State(state): State<Arc<AppState>>, request: Request<Body>) -> Result<StatusCode, Problem> {
-    let mut raw = record(&state, &read(request.into_body(), &state.limits).await?)?;
+    let (parts, body) = request.into_parts();
+    let route = parts.headers.get("vedette-route").and_then(|value| value.to_str().ok());
+    let mut raw = record(&state, &read(body, &state.limits).await?)?;
     if raw.status.is_none() && raw.result.is_none() && raw.result_bytes.is_none() {
         return Err(Problem::bad("a result has at least one of `status`, `result`, `result_bytes`"));
     }
     raw.phase = Phase::Result;
+    state.spent(&raw, route);
     let Ok(_permit) = state.in_flight.try_acquire() else { return Err(Problem::full()) };
     match state.scorer.result(raw).await {
         Ok(()) => Ok(StatusCode::ACCEPTED),
         Err(ScorerError::Full) => Err(Problem::full()),
         Err(error) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "scorer", error.to_string())),
     }
+}
+
+/// `POST /v1/mission`: what a session was started for. 204 when it is known from now on.
+pub(super) async fn mission(State(state): State<Arc<AppState>>, request: Request<Body>) -> Result<StatusCode, Problem> {
+    let bytes = read(request.into_body(), &state.limits).await?;
+    // The message names fields and types of ours, and places; values only where they are no known word.
+    let mission: Mission = serde_json::from_slice(&bytes)
+        .map_err(|error| Problem::bad(format!("no mission: line {}, column {}", error.line(), error.column())))?;
+    state.missions.declare(mission).map_err(|error| Problem::bad(error.to_string()))?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize)]
@@ -100,6 +113,7 @@ enum Answer {
 struct Asked<'a> {
     route: Option<&'a str>,
     within: Option<Duration>,
+    delegation: Option<&'a str>,
 }
 
 impl<'a> Asked<'a> {
@@ -118,11 +132,12 @@ impl<'a> Asked<'a> {
                 })?))
             }
         };
-        Ok(Self { route, within })
+        let delegation = headers.get("vedette-delegation").and_then(|value| value.to_str().ok());
+        Ok(Self { route, within, delegation })
     }
 
     fn about(&self, raw: RawCall) -> Question<'a> {
-        Question { raw, door: "native", route: self.route, within: self.within }
+        Question { raw, door: "native", route: self.route, within: self.within, delegation: self.delegation }
     }
 }
 

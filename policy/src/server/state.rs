@@ -1,9 +1,13 @@
 //! What the doors share.
 
+use super::Keys;
 use super::judge::Logged;
-use crate::{Modes, Policies, PolicySet, Routes, Scorer};
+use crate::{
+    Allowlist, Burst, Bursts, Delegated, Delegation, Forms, Missions, Modes, Policies, PolicySet, Routes, Scorer,
+    Wallets,
+};
 use arc_swap::ArcSwap;
-use schema::{Millis, Mode};
+use schema::{Millis, Mode, RawCall};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -53,7 +57,7 @@ impl Default for Limits {
 pub struct AppState {
     /// Scores calls.
     pub scorer: Arc<dyn Scorer>,
-    /// Answers from what is last known of a session, at once; asked when the scorer is late.
+    /// Answers from what is last known of a session, at once and marked degraded; asked when the scorer is late.
     pub standings: Option<Arc<dyn Scorer>>,
     /// Policies in force.
     pub policies: Arc<Policies>,
@@ -61,10 +65,24 @@ pub struct AppState {
     pub modes: ArcSwap<Modes>,
     /// Deadlines and fallbacks.
     pub routes: Routes,
+    /// What goes through whatever the policies say.
+    pub allowlist: ArcSwap<Allowlist>,
+    /// Pace of sessions and tools.
+    pub bursts: Bursts,
+    /// What sessions were started for.
+    pub missions: Missions,
+    /// The form that tools' arguments usually have.
+    pub forms: Forms,
+    /// What principals and tenants have cost.
+    pub wallets: Wallets,
+    /// Checks who stands behind a call; without it tokens are not looked at.
+    pub delegation: Option<Delegation>,
     /// Bounds.
     pub limits: Limits,
     /// Where decisions are logged; one that does not fit is dropped and counted.
     pub log: Option<mpsc::Sender<Logged>>,
+    /// Keys of callers; without them anybody who reaches a door may ask.
+    pub keys: Option<Keys>,
     pub(super) in_flight: Arc<Semaphore>,
     questions: AtomicU64,
 }
@@ -79,8 +97,15 @@ impl AppState {
             policies: Arc::new(Policies::new(policies)),
             modes: ArcSwap::from_pointee(Modes::only(mode)),
             routes: Routes::default(),
+            allowlist: ArcSwap::default(),
+            bursts: Bursts::new(Burst::default()),
+            missions: Missions::default(),
+            forms: Forms::default(),
+            wallets: Wallets::default(),
+            delegation: None,
             limits,
             log: None,
+            keys: None,
             in_flight: Arc::new(Semaphore::new(limits.in_flight_max as usize)),
             questions: AtomicU64::new(0),
         }
@@ -92,6 +117,23 @@ impl AppState {
         self.in_flight = Arc::new(Semaphore::new(limits.in_flight_max as usize));
         self.limits = limits;
         self
+    }
+
+    /// Who stands behind `raw`, by its tokens (`Vedette-Delegation`, outermost first, blanks or commas between): once
+    /// they hold, they name principal and actors.
+    pub(super) fn delegated(&self, raw: &mut RawCall, tokens: Option<&str>) -> Delegated {
+        let (Some(delegation), Some(tokens)) = (&self.delegation, tokens) else { return Delegated::Unchecked };
+        let tokens: Vec<&str> = tokens.split([' ', ',']).filter(|token| !token.is_empty()).collect();
+        match delegation.verify(&tokens, now()) {
+            Ok(chain) => {
+                (raw.principal, raw.actor) = (Some(chain.principal), chain.actors);
+                Delegated::Verified
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a delegation was refused");
+                Delegated::Refused
+            }
+        }
     }
 
     /// Id of a question whose record names none; counts from 0 since the start.

@@ -6,7 +6,7 @@ use policy::server::{AppState, serve};
 use policy::{Scored, Scorer, ScorerError};
 use schema::*;
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 pub struct Scripted {
     pub seen: Mutex<Vec<(String, Phase)>>,
     pub results: Mutex<Vec<serde_json::Value>>,
+    pub principals: Mutex<Vec<Option<String>>>,
     pub go_on: Notify,
     pub asked: Notify,
     pub finished: Notify,
@@ -27,9 +28,10 @@ pub struct Scripted {
 
 #[async_trait]
 impl Scorer for Scripted {
-    async fn score(&self, raw: RawCall) -> Result<Scored, ScorerError> {
+    async fn score(&self, raw: Arc<RawCall>) -> Result<Arc<Scored>, ScorerError> {
         let tool = raw.tool.as_str().to_owned();
         self.seen.lock().unwrap().push((tool.clone(), raw.phase));
+        self.principals.lock().unwrap().push(raw.principal.clone().map(String::from));
         self.asked.notify_one();
         // `POST /late_pay` is as good as `late_pay`.
         let kind = tool.rsplit('/').next().unwrap().split('_').next().unwrap();
@@ -54,7 +56,7 @@ impl Scorer for Scripted {
             _ => (0.5, Pattern::None),
         };
         let verdict = verdict(&call, p, pattern, pattern == Pattern::Injection);
-        Ok(Scored { call, verdict, standing: self.standing.clone(), degraded: false })
+        Ok(Arc::new(Scored::new(call, verdict, self.standing.clone())))
     }
 
     async fn result(&self, raw: RawCall) -> Result<(), ScorerError> {
@@ -73,10 +75,10 @@ pub struct LastKnown(pub Standing);
 
 #[async_trait]
 impl Scorer for LastKnown {
-    async fn score(&self, raw: RawCall) -> Result<Scored, ScorerError> {
+    async fn score(&self, raw: Arc<RawCall>) -> Result<Arc<Scored>, ScorerError> {
         let call = seal(&raw, &TenantKey::new([7; 32]));
         let verdict = verdict(&call, 1.0, Pattern::None, self.0.exposed);
-        Ok(Scored { call, verdict, standing: Some(self.0.clone()), degraded: true })
+        Ok(Arc::new(Scored { degraded: true, ..Scored::new(call, verdict, Some(self.0.clone())) }))
     }
 }
 

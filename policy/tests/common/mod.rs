@@ -56,5 +56,5 @@ pub fn ask(scored: &Scored) -> Request<'_> {
 pub fn scored(more: serde_json::Value, p: f64, pattern: Pattern, exposed: bool) -> Scored {
     let call = call(more);
     let verdict = verdict(&call, p, pattern, exposed);
-    Scored { call, verdict, standing: None, degraded: false }
+    Scored::new(call, verdict, None)
 }

@@ -1,11 +1,7 @@
 //! The native door, over a socket, with a scorer that does what it is told.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
-
-mod common;
-
-use common::http::{Answer, LastKnown, Running, Scripted, decide, http, read, record_of, start};
-use common::standing;
+use crate::common::http::{Answer, LastKnown, Running, Scripted, decide, http, read, record_of, start};
+use crate::common::standing;
 use policy::server::{AppState, Limits, Logged};
 use policy::{Fallback, PolicySet, Route, Routes};
 use schema::*;
@@ -126,7 +122,7 @@ async fn when_the_queue_is_full_the_next_is_told_when_to_come_back() {
 
 fn with_fallback(scorer: &Arc<Scripted>, mode: Mode, fallback: Fallback) -> AppState {
     let mut state = state(scorer, mode);
-    let named = [("payments".to_owned(), Route { deadline_ms: 1, fallback })].into();
+    let named = [("payments".to_owned(), Route { deadline_ms: 1, fallback, ..Route::default() })].into();
     state.routes = Routes { named, ..state.routes }.check().unwrap();
     state
 }
@@ -206,7 +202,7 @@ async fn a_batch_is_answered_in_order_and_a_bad_record_in_it_harms_only_itself()
 async fn a_result_is_taken_note_of_and_an_empty_one_is_a_problem() {
     let scorer = Arc::new(Scripted::default());
     let at = start(state(&scorer, Mode::Enforce)).await.address;
-    let done = common::record(json!({"tool": "read", "phase": "done", "status": "ok", "result": "hello"}));
+    let done = crate::common::record(json!({"tool": "read", "phase": "done", "status": "ok", "result": "hello"}));
     assert_eq!(http(at, "POST", "/v1/result", &[], &done).await.status, 202);
     problem(&http(at, "POST", "/v1/result", &[], &record_of("read")).await, 400, "bad-request");
     assert_eq!(*scorer.seen.lock().unwrap(), [("read".to_owned(), Phase::Result)]);

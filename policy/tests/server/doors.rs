@@ -1,10 +1,6 @@
 //! The doors of gateways that ask by HTTP sub-request or ext_authz, spoken to as those gateways speak.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
-
-mod common;
-
-use common::http::{Scripted, http, start};
+use crate::common::http::{Scripted, http, start};
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request as Attributes};
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use envoy_types::pb::envoy::service::auth::v3::{
@@ -29,7 +25,7 @@ fn state(scorer: &Arc<Scripted>, mode: Mode) -> AppState {
 
 const CALLER: [&str; 2] = ["vedette-agent: planner@3", "x-request-id: r-1"];
 
-async fn forward(at: SocketAddr, tool: &str) -> common::http::Answer {
+async fn forward(at: SocketAddr, tool: &str) -> crate::common::http::Answer {
     let tool = format!("vedette-tool: {tool}");
     let told = ["x-forwarded-method: POST", "x-forwarded-uri: /pay/123?x=1", "x-forwarded-host: bank", &tool];
     http(at, "GET", "/v1/forward-auth", &[&told[..], &CALLER].concat(), b"").await
@@ -184,7 +180,7 @@ async fn a_full_queue_is_an_error_for_envoy() {
 #[tokio::test]
 async fn past_the_deadline_the_route_says_what_envoy_is_told() {
     let mut state = state(&Arc::default(), Mode::Enforce);
-    let route = policy::Route { deadline_ms: 1, fallback: Fallback::Deny };
+    let route = policy::Route { deadline_ms: 1, fallback: Fallback::Deny, ..policy::Route::default() };
     state.routes.named.insert("payments".to_owned(), route);
     let (mut door, _) = grpc(state).await;
     let response = door.check(check("late_pay")).await.unwrap().into_inner();
