@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 pub mod ca; // `vedette ca`, which has subcommands of its own
+pub mod policy; // what gateway operators run
 
 /// Zero-trust behavioural anomaly detection for AI agents.
 #[derive(Debug, Parser)]
@@ -33,8 +34,12 @@ pub enum Command {
     /// Read calls from Kafka, write verdicts to Kafka.
     Engine(Engine),
     /// Answer gateways: may this call go through?
-    Policy(PolicyCommand),
-    /// Tell one session call by call: what was seen, how risky it looked, and why.
+    Policy(policy::PolicyCommand),
+    /// Read the log of decisions.
+    Decisions(policy::Decisions),
+    /// Let calls through whatever the policies say, until a day.
+    Allow(policy::AllowCommand),
+    /// Tell one session call by call, or derive one logged decision again: what was seen, how risky it looked, and why.
     Explain(Explain),
     /// Certificates and signed bundles for devices that are offline for months.
     Ca(ca::Ca),
@@ -239,29 +244,21 @@ pub struct Engine {
     pub model: Option<PathBuf>,
 }
 
-/// `vedette policy`.
-#[derive(Debug, Args)]
-pub struct PolicyCommand {
-    /// Address to listen on; loopback only.
-    #[arg(long, value_name = "HOST:PORT")]
-    pub listen: Option<String>,
-    /// Address of the gRPC doors for Envoy; loopback only.
-    #[arg(long, value_name = "HOST:PORT")]
-    pub listen_grpc: Option<String>,
-    /// The model; without one every verdict says `learning` and nothing is denied.
-    #[arg(long, value_name = "MODEL")]
-    pub model: Option<PathBuf>,
-    /// Cedar policies; without them the built-in ones.
-    #[arg(long, value_name = "FILE")]
-    pub policies: Option<PathBuf>,
-}
-
 /// `vedette explain`.
 #[derive(Debug, Args)]
 pub struct Explain {
-    /// The model.
-    #[arg(long, value_name = "MODEL")]
-    pub model: PathBuf,
+    /// A decision in the log, by the id of its call; without it a session of a data set is told.
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+    /// The log. Default: `policy.log_file`.
+    #[arg(long, value_name = "FILE", requires = "id")]
+    pub log: Option<PathBuf>,
+    /// The policies that were in force. Default: `policy.file`, else the built-in ones.
+    #[arg(long, value_name = "FILE", requires = "id")]
+    pub policies: Option<PathBuf>,
+    /// The model; for a decision, the one that was in force. Default there: `detector.model`.
+    #[arg(long, value_name = "MODEL", required_unless_present = "id")]
+    pub model: Option<PathBuf>,
     /// Where the data is.
     #[command(flatten)]
     pub source: Source,
@@ -356,6 +353,15 @@ mod tests {
             "vedette ca rotate-root --authority",
             "vedette ca bundle publish model f --life 30d --api 1-3",
             "vedette ca bundle rollback model 3",
+            "vedette policy --listen 127.0.0.1:0 --policies p.cedar",
+            "vedette policy test p.test.yaml --policies p.cedar",
+            "vedette decisions list --log d.jsonl --last 5 --only deny --session s",
+            "vedette decisions check",
+            "vedette allow add --id x --tool t --owner o --reason r --expires 7d",
+            "vedette allow list",
+            "vedette allow remove x",
+            "vedette explain r-1 --log d.jsonl --model m --policies p.cedar",
+            "vedette explain --model m --session s",
             "vedette check-config --config x.toml",
             "vedette completions bash",
             "vedette inspect --topic t -n 20",
@@ -384,6 +390,16 @@ mod tests {
     fn only_one_thing_is_inspected_at_a_time() {
         assert!(parse("vedette inspect --topic t --file f").is_err());
         assert!(parse("vedette inspect --data d").is_err());
+    }
+
+    #[test]
+    fn an_allowance_needs_an_owner_a_reason_and_an_end() {
+        let whole = ["--owner o", "--reason r", "--expires 7d"];
+        for left_out in whole {
+            let rest: Vec<_> = whole.iter().filter(|part| **part != left_out).copied().collect();
+            assert!(parse(&format!("vedette allow add --id x --tool t {}", rest.join(" "))).is_err(), "{left_out}");
+        }
+        assert!(parse("vedette allow add --id x --tool t --owner o --reason r --expires soon").is_err());
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! One file a command.
 
+pub mod allow;
 pub mod ca;
 pub mod check_config;
+pub mod decisions;
 pub mod engine;
 pub mod explain;
 pub mod fit;

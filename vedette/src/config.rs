@@ -95,8 +95,54 @@ pub struct Policy {
     pub listen_grpc: String,
     /// `observe`, `shadow` or `enforce`. Default: `shadow`: decided and logged, everything allowed.
     pub mode: schema::Mode,
-    /// Cedar policies. Default: empty, which means the built-in ones.
+    /// Cedar policies. Default: empty, which means the built-in ones. Read again when it changes.
     pub file: PathBuf,
+    /// The one switch: `true` takes everything back to observe, whatever `mode` and `rules` say. Read again, like
+    /// those, when the configuration file changes.
+    pub observe_all: bool,
+    /// Calls that go through whatever the policies say; `vedette allow` writes it. Default: empty, which means none.
+    /// Read again when it changes.
+    pub allow_file: PathBuf,
+    /// Where every decision is logged with what it rests on. Default: empty, which means nowhere.
+    pub log_file: PathBuf,
+    /// Names and digests of the keys that callers must show. Default: empty, which means that none is asked for.
+    pub keys_file: PathBuf,
+    /// TLS, without which nothing listens beyond loopback.
+    pub tls: Tls,
+    /// Who may stand behind calls, by tokens.
+    pub delegation: Delegation,
+    /// How fast sessions may be.
+    pub burst: policy::Burst,
+    /// Deadlines, and what happens when they pass, by route.
+    pub routes: policy::Routes,
+    /// Modes by route, tenant or agent; the first that matches counts.
+    pub rules: Vec<policy::ModeRule>,
+}
+
+/// Whose tokens are believed (`Vedette-Delegation`).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Delegation {
+    /// JWK Set of the issuer. Default: empty, which means that tokens are not looked at.
+    pub jwks: PathBuf,
+    /// Their `iss`.
+    pub issuer: String,
+    /// Their `aud`.
+    pub audience: String,
+}
+
+/// Certificates of the policy server, as PEM files.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// Its chain, own certificate first. Default: empty, which means plain text on loopback.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Authorities whose clients may call. Needed with a certificate.
+    pub clients: PathBuf,
+    /// Their revocation list. Default: empty, which means that none is checked.
+    pub revoked: PathBuf,
 }
 
 /// Bounds, each per partition.
@@ -160,7 +206,23 @@ impl Default for Policy {
             listen_grpc: "127.0.0.1:8182".into(),
             mode: schema::Mode::default(),
             file: PathBuf::new(),
+            observe_all: false,
+            allow_file: PathBuf::new(),
+            log_file: PathBuf::new(),
+            keys_file: PathBuf::new(),
+            tls: Tls::default(),
+            delegation: Delegation::default(),
+            burst: policy::Burst::default(),
+            routes: policy::Routes::default(),
+            rules: Vec::new(),
         }
+    }
+}
+
+impl Policy {
+    /// The modes it names, checked.
+    pub fn modes(&self) -> Result<policy::Modes, policy::TooManyModeRules> {
+        policy::Modes { default: self.mode, rules: self.rules.clone(), observe_all: self.observe_all }.check()
     }
 }
 

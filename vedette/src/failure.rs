@@ -116,6 +116,122 @@ pub enum Failure {
         /// What is wrong, with line and column.
         source: Box<policy::PolicyError>,
     },
+    /// Scenario files that do not hold.
+    #[error("{failed} of {calls} calls were decided otherwise than the scenarios expect")]
+    #[diagnostic(code(vedette::policy::test), help("each is shown above: - what was expected, + what came out"))]
+    Scenarios {
+        /// Decided otherwise.
+        failed: usize,
+        /// In all.
+        calls: usize,
+    },
+    /// A scenario file that cannot be run.
+    #[error("cannot run the scenarios in `{path}`")]
+    #[diagnostic(code(vedette::policy::scenario), help("policy/policies/default.test.yaml shows what one looks like"))]
+    Scenario {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<policy::scenario::ScenarioError>,
+    },
+    /// An allowlist that is refused.
+    #[error("the allowlist `{path}` is refused")]
+    #[diagnostic(
+        code(vedette::allow),
+        help("nothing was put in force; `vedette allow list` shows one that holds, each entry is a line of JSON")
+    )]
+    Allow {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: policy::AllowError,
+    },
+    /// No entry of that name.
+    #[error("the allowlist `{path}` has no entry `{id}`")]
+    #[diagnostic(code(vedette::allow::unknown), help("`vedette allow list` shows the entries"))]
+    NoAllowance {
+        /// The file.
+        path: PathBuf,
+        /// The name.
+        id: String,
+    },
+    /// A log that does not hold.
+    #[error("the decision log `{path}` does not hold")]
+    #[diagnostic(
+        code(vedette::decisions),
+        help("compare with a copy; to go on logging, move the file away and a new one is begun")
+    )]
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: policy::ChainError,
+    },
+    /// No decision about that call.
+    #[error("the log `{path}` has no decision about the call `{id}`")]
+    #[diagnostic(code(vedette::decisions::unknown), help("`vedette decisions list` shows the newest"))]
+    NoDecision {
+        /// The file.
+        path: PathBuf,
+        /// The id.
+        id: String,
+    },
+    /// A file that no setting and no flag names.
+    #[error("no file is named for {what}")]
+    #[diagnostic(code(vedette::no_file), help("name one with {flag}, or with `{key}` in vedette.toml"))]
+    NoFile {
+        /// For what.
+        what: &'static str,
+        /// By which flag.
+        flag: &'static str,
+        /// By which setting.
+        key: &'static str,
+    },
+    /// A derivation that comes out otherwise.
+    #[error("the decision about `{id}` comes out otherwise")]
+    #[diagnostic(
+        code(vedette::explain::differs),
+        help("the model or the policies named are not those that were in force: the record names both by digest")
+    )]
+    Differs {
+        /// The call.
+        id: String,
+    },
+    /// TLS files that cannot be used.
+    #[error("cannot use the certificates of `policy.tls`")]
+    #[diagnostic(
+        code(vedette::tls),
+        help("`certificate`, `key` and `clients` name PEM files: a chain, its key, and the authorities of clients")
+    )]
+    Tls {
+        /// Why.
+        #[from]
+        source: policy::server::TlsError,
+    },
+    /// A key set that cannot be used.
+    #[error("the keys of tokens in `{path}` are refused")]
+    #[diagnostic(
+        code(vedette::delegation),
+        help("`policy.delegation.jwks` names the issuer's JWK Set; each key needs `kid` and an asymmetric `alg`")
+    )]
+    Delegation {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: policy::DelegationError,
+    },
+    /// Keys of callers that cannot be used.
+    #[error("the keys in `{path}` are refused")]
+    #[diagnostic(
+        code(vedette::keys),
+        help("a line is a name and `sha256:` with 64 hex digits: printf %s KEY | sha256sum")
+    )]
+    Keys {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: policy::server::KeysError,
+    },
     /// Kafka.
     #[error("Kafka does not do what is needed")]
     #[diagnostic(

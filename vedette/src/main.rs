@@ -5,7 +5,9 @@ use miette::Report;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use vedette::cli::{Cli, Command};
-use vedette::commands::{ca, check_config, engine, explain, fit, inspect, measure, policy, replay, score, up};
+use vedette::commands::{
+    allow, ca, check_config, decisions, engine, explain, fit, inspect, measure, policy, replay, score, up,
+};
 use vedette::failure::Failure;
 
 fn main() -> ExitCode {
@@ -39,7 +41,12 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Up(args) => wait(up::run(args, &config)),
         Command::Replay(args) => wait(replay::run(args, &config)),
         Command::Engine(args) => wait(engine::run(args, &config)),
-        Command::Policy(args) => wait(policy::run(args, &config)),
+        Command::Policy(args) => match &args.task {
+            Some(task) => policy::task(task, &config),
+            None => wait(policy::run(args, cli.config.as_deref(), &config)),
+        },
+        Command::Decisions(args) => decisions::run(args, &config),
+        Command::Allow(args) => allow::run(args, &config),
         Command::Completions { .. } => Ok(()),
     }
 }

@@ -70,7 +70,8 @@ fn assemble(config: &Config, key: TenantKey, detector: Detector) -> Result<Parts
     })
 }
 
-fn policies(path: &Path) -> Result<PolicySet, Failure> {
+/// The policies in `path`; the built-in ones without a path.
+pub fn policies(path: &Path) -> Result<PolicySet, Failure> {
     if path.as_os_str().is_empty() {
         return Ok(PolicySet::default());
     }

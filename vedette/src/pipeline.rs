@@ -4,7 +4,7 @@ use crate::decoders::Decoders;
 use crate::gaps::Gaps;
 use crate::sightings::{Observed, Sightings};
 use crate::states::{Bounded, PrincipalKey, SessionKey};
-use detector::{Detector, PrincipalState};
+use detector::{Detector, Looked, PrincipalState};
 use policy::PolicySet;
 use schema::{Call, Decision, Mode, RawCall, Risk, Standing, TenantKey, Verdict};
 use std::num::NonZeroU32;
@@ -55,6 +55,10 @@ pub struct Judged {
     pub call: Call,
     /// What the detector says.
     pub verdict: Verdict,
+    /// Its features, in the order of [`detector::feature_meanings`]; none without a model.
+    pub row: Vec<f64>,
+    /// Probability of its tool after the tools before; none without a model.
+    pub edge: Option<f64>,
     /// What was known of the session before; nothing at its first call.
     pub before: Option<Standing>,
     /// What is known of it now.
@@ -77,17 +81,21 @@ impl Pipeline {
     /// at the second line.
     pub fn judge(&mut self, raw: &RawCall) -> Option<Judged> {
         let cut = self.gaps.cut(raw);
-        let call = schema::seal(cut.as_ref().unwrap_or(raw), &self.parts.key);
+        self.judge_sealed(schema::seal(cut.as_ref().unwrap_or(raw), &self.parts.key))
+    }
 
+    /// The same for a call that was sealed before, under the key of [`Parts`].
+    pub fn judge_sealed(&mut self, call: Call) -> Option<Judged> {
         // Features, scores and fusion of the session's stage.
         let open = self.sessions.of(SessionKey::of(&call));
-        let Observed { verdict: of_session, sequence_risk } = open.sightings.observe(&self.parts.detector, &call)?;
+        let Observed { looked, sequence_risk } = open.sightings.observe(&self.parts.detector, &call)?;
 
         // The same of the principal's stage: what only several sessions together show.
         let of_principal = detector::query_record(&call).and_then(|query| {
             self.parts.detector.observe_principal(self.principals.of(PrincipalKey::of(&call)), &query)
         });
 
+        let Looked { verdict: of_session, row, edge, .. } = looked;
         let verdict = match of_principal {
             Some(of_principal) if of_principal.risk > of_session.risk => of_principal,
             _ => of_session,
@@ -96,7 +104,7 @@ impl Pipeline {
         let before = open.standing.take();
         let standing = policy::stand(before.as_ref(), &call, &verdict);
         open.standing = Some(standing.clone());
-        Some(Judged { call, verdict, before, standing, first_flagged, sequence_risk })
+        Some(Judged { call, verdict, row, edge, before, standing, first_flagged, sequence_risk })
     }
 
     /// From a verdict to a decision, at the call's own time.

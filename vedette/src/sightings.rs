@@ -1,8 +1,8 @@
 //! One call, several sightings: a door sees the request, later perhaps the result; the gateway logs the finished call.
 //! The first sighting is judged; a later one only adds status and result, as if they had been there in time.
 
-use detector::{Detector, SessionState};
-use schema::{Call, CallId, NameHash, Phase, Risk, Verdict};
+use detector::{Detector, Looked, SessionState};
+use schema::{Call, CallId, NameHash, Phase, Risk};
 use std::collections::VecDeque;
 
 /// A session's state, and the calls of it whose result is still to come.
@@ -13,6 +13,8 @@ use std::collections::VecDeque;
 pub struct Sightings {
     folded: SessionState,
     pending: VecDeque<Pending>,
+    /// `folded` and all of `pending`, where that was needed and still holds.
+    ahead: Option<Box<SessionState>>,
     /// Ids judged last, as hashes.
     judged: VecDeque<NameHash>,
 }
@@ -25,8 +27,8 @@ struct Pending {
 
 /// What the session's stage says of a call.
 pub struct Observed {
-    /// Its verdict.
-    pub verdict: Verdict,
+    /// Its verdict, and what that rests on.
+    pub looked: Looked,
     /// What the order of tools alone says.
     pub sequence_risk: Risk,
 }
@@ -40,19 +42,32 @@ impl Sightings {
         }
         let finished = call.phase != Phase::Request;
         if finished && self.pending.is_empty() {
-            let verdict = detector.observe(&mut self.folded, call);
-            return Some(Observed { verdict, sequence_risk: self.folded.sequence_risk() });
+            let looked = detector.observe_closely(&mut self.folded, call);
+            return Some(Observed { looked, sequence_risk: self.folded.sequence_risk() });
         }
         if self.pending.len() >= PENDING_MAX {
             self.fold_oldest(detector);
         }
-        let mut ahead = self.folded.clone();
-        for pending in &self.pending {
-            detector.observe(&mut ahead, &pending.call);
-        }
-        let verdict = detector.observe(&mut ahead, call);
+        // The usual case, a call after finished ones, copies nothing.
+        let observed = if self.pending.is_empty() && call.mission.is_none() {
+            let looked = detector.look(&self.folded, call);
+            let sequence_risk = looked.sequence_risk(&self.folded);
+            Observed { looked, sequence_risk }
+        } else {
+            let mut ahead = self.ahead.take().unwrap_or_else(|| {
+                let mut ahead = Box::new(self.folded.clone());
+                for pending in &self.pending {
+                    detector.observe(&mut ahead, &pending.call);
+                }
+                ahead
+            });
+            let looked = detector.observe_closely(&mut ahead, call);
+            let sequence_risk = ahead.sequence_risk();
+            self.ahead = Some(ahead);
+            Observed { looked, sequence_risk }
+        };
         self.pending.push_back(Pending { call: call.clone(), finished });
-        Some(Observed { verdict, sequence_risk: ahead.sequence_risk() })
+        Some(observed)
     }
 
     fn is_first(&mut self, id: &CallId) -> bool {
@@ -78,6 +93,8 @@ impl Sightings {
             call.cost = later.cost.or(call.cost);
             call.segments_ms = later.segments_ms.or(call.segments_ms);
             pending.finished = true;
+            // What comes after it is to be judged knowing its result.
+            self.ahead = None;
         }
         while self.pending.front().is_some_and(|pending| pending.finished) {
             self.fold_oldest(detector);
@@ -87,6 +104,9 @@ impl Sightings {
     fn fold_oldest(&mut self, detector: &Detector) {
         if let Some(pending) = self.pending.pop_front() {
             detector.observe(&mut self.folded, &pending.call);
+        }
+        if self.pending.is_empty() {
+            self.ahead = None;
         }
     }
 }

@@ -60,8 +60,12 @@ async fn asking_call_by_call_gives_the_decisions_of_a_backtest() {
     let listener = vedette::commands::policy::listen("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = vedette::commands::policy::serve(listener, Arc::clone(&parts), async move { drop(stopped.await) });
-    let server = tokio::spawn(server);
+    let server = {
+        let (parts, config) = (Arc::clone(&parts), config.clone());
+        tokio::spawn(async move {
+            vedette::commands::policy::serve(listener, parts, &config, async move { drop(stopped.await) }).await
+        })
+    };
 
     let mut denied = 0;
     for calls in sessions.iter().take(150) {

@@ -5,13 +5,17 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::scores::ScoreLine;
 use crate::source::{self, Selection};
-use detector::Detector;
 use schema::{Evidence, Pattern, RawCall, Source};
 use std::io::Write as _;
 
-/// Judges and tells.
+pub mod decision; // one decision of the log, derived again
+
+/// Judges and tells; of a logged decision, derives it again and tells.
 pub fn run(args: &Explain, config: &Config) -> Result<(), Failure> {
-    let parts = crate::parts::for_data_sets(config, Detector::new(crate::parts::model(&args.model)?))?;
+    if let Some(id) = &args.id {
+        return decision::run(id, args, config);
+    }
+    let parts = crate::parts::for_data_sets(config, crate::parts::detector(config, args.model.as_deref())?)?;
     let loaded = source::load(&args.source, &args.set, args.results.as_deref(), args.hidden)?;
     let mut sessions = Selection::default().of(&loaded.set)?;
     // Without times sessions are independent, so the others need not be judged.
@@ -65,7 +69,8 @@ pub fn word(pattern: Pattern) -> &'static str {
     }
 }
 
-fn sentence(evidence: &Evidence, calls: &[&RawCall]) -> String {
+/// One reason in words.
+pub fn sentence(evidence: &Evidence, calls: &[&RawCall]) -> String {
     let place = |from: &Source| {
         let tool = calls.get(from.call as usize).map_or("?", |call| call.tool.as_str());
         format!("sentence {} of what call {} ({tool}) returned", from.sentence, from.call)

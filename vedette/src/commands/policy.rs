@@ -1,17 +1,26 @@
 //! `vedette policy`: a gateway asks whether a call may go through.
 
-use crate::cli::PolicyCommand;
+mod log; // decisions onto disk
+mod watch; // files that are read again
+
+pub use log::Log;
+pub use watch::Watch;
+
+use crate::cli::policy::{PolicyCommand, PolicyTask};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::pipeline::Parts;
 use crate::webhook::Owner;
-use ::policy::server::AppState;
+use ::policy::server::{self, AppState, Endpoint, Keys, Tls};
+use ::policy::{Bursts, Delegation, PolicySet, Standings, scenario};
+use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
-/// Serves until asked to end.
-pub async fn run(args: &PolicyCommand, config: &Config) -> Result<(), Failure> {
+/// Serves until asked to end. `file`: where the configuration came from.
+pub async fn run(args: &PolicyCommand, file: Option<&Path>, config: &Config) -> Result<(), Failure> {
     let mut config = config.clone();
     if let Some(path) = &args.policies {
         config.policy.file.clone_from(path);
@@ -20,23 +29,75 @@ pub async fn run(args: &PolicyCommand, config: &Config) -> Result<(), Failure> {
     let parts = crate::parts::for_traffic(&config, detector)?;
     let address = args.listen.as_ref().unwrap_or(&config.policy.listen);
     let grpc = args.listen_grpc.as_ref().unwrap_or(&config.policy.listen_grpc);
-    let (listener, grpc_listener) = (listen(address).await?, listen(grpc).await?);
-    eprintln!(
-        "policy: answering at http://{address}/v1/decide, for Envoy by gRPC at {grpc}, in {:?} mode; Ctrl-C ends it",
-        parts.mode
-    );
+    let tls = tls(&config)?;
+    let (listener, grpc_listener) = (bind(address, tls.is_some()).await?, bind(grpc, tls.is_some()).await?);
+    let mode = parts.mode;
+    server::record_metrics();
     // Both doors share one state, so that a session is one whichever way its calls come.
-    let state = Arc::new(state(parts));
-    let http = ::policy::server::serve(listener, Arc::clone(&state), crate::shutdown::asked());
-    tokio::try_join!(http, ::policy::server::serve_grpc(grpc_listener, state, crate::shutdown::asked()))?;
+    let mut state = state(parts, &config)?;
+    let log = match config.policy.log_file.as_os_str().is_empty() {
+        true => None,
+        false => Some(Log::open(&config.policy.log_file)?),
+    };
+    state.log = log.as_ref().map(|log| log.decisions.clone());
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    eprintln!(
+        "policy: answering at {scheme}://{address}/v1/decide, for Envoy and agentgateway by gRPC at {grpc}, in {mode:?} mode; Ctrl-C ends it"
+    );
+    let state = Arc::new(state);
+    let watching = tokio::spawn(Watch::new(&config, file).run(Arc::clone(&state)));
+    let (http, grpc) = (Endpoint { listener, tls: tls.clone() }, Endpoint { listener: grpc_listener, tls });
+    let http = server::serve(http, Arc::clone(&state), crate::shutdown::asked());
+    let served = tokio::try_join!(http, server::serve_grpc(grpc, Arc::clone(&state), crate::shutdown::asked()));
+    watching.abort();
+    // The log ends when nobody holds it any more.
+    let _ = watching.await;
+    drop(state);
+    log.map(Log::close);
+    served?;
     Ok(())
+}
+
+/// What needs no server.
+pub fn task(task: &PolicyTask, config: &Config) -> Result<(), Failure> {
+    match task {
+        PolicyTask::Default => Ok(std::io::stdout().write_all(PolicySet::DEFAULT.as_bytes())?),
+        PolicyTask::Test { files, policies } => {
+            let policies = crate::parts::policies(policies.as_deref().unwrap_or(&config.policy.file))?;
+            let (mut failed, mut calls) = (0, 0);
+            for path in files {
+                let text =
+                    std::fs::read_to_string(path).map_err(|source| Failure::Read { path: path.clone(), source })?;
+                let report = scenario::run(&text, &policies)
+                    .map_err(|source| Failure::Scenario { path: path.clone(), source: Box::new(source) })?;
+                writeln!(std::io::stdout(), "{}: {report}", path.display())?;
+                failed += report.failures.len();
+                calls += report.passed + report.failures.len();
+            }
+            if failed > 0 { Err(Failure::Scenarios { failed, calls }) } else { Ok(()) }
+        }
+    }
+}
+
+fn tls(config: &Config) -> Result<Option<Tls>, Failure> {
+    let files = &config.policy.tls;
+    if files.certificate.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let read = |path: &Path| std::fs::read(path).map_err(|source| Failure::Read { path: path.into(), source });
+    let revoked = if files.revoked.as_os_str().is_empty() { None } else { Some(read(&files.revoked)?) };
+    Ok(Some(Tls::new(&read(&files.certificate)?, &read(&files.key)?, &read(&files.clients)?, revoked.as_deref())?))
 }
 
 /// Takes `address`, which must be on the loopback: answers are in plain text.
 pub async fn listen(address: &str) -> Result<TcpListener, Failure> {
+    bind(address, false).await
+}
+
+async fn bind(address: &str, tls: bool) -> Result<TcpListener, Failure> {
     let failed = |source| Failure::Listen { address: address.to_owned(), source };
     let addresses: Vec<SocketAddr> = tokio::net::lookup_host(address).await.map_err(failed)?.collect();
-    if !addresses.iter().all(|address| address.ip().is_loopback()) {
+    if !tls && !addresses.iter().all(|address| address.ip().is_loopback()) {
         return Err(Failure::NotLoopback { address: address.to_owned() });
     }
     TcpListener::bind(addresses.as_slice()).await.map_err(failed)
@@ -46,12 +107,36 @@ pub async fn listen(address: &str) -> Result<TcpListener, Failure> {
 pub async fn serve(
     listener: TcpListener,
     parts: Arc<Parts>,
+    config: &Config,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
-    Ok(::policy::server::serve(listener, state(parts), shutdown).await?)
+    Ok(server::serve(listener, state(parts, config)?, shutdown).await?)
 }
 
-fn state(parts: Arc<Parts>) -> AppState {
+/// The doors' state, with the owner of all sessions behind it and what is last known of them beside.
+pub fn state(parts: Arc<Parts>, config: &Config) -> Result<AppState, Failure> {
     let (policies, mode) = ((*parts.policies).clone(), parts.mode);
-    AppState::new(Arc::new(Owner::new(parts)), policies, mode)
+    let standings = Arc::new(Standings::new(parts.key.clone()));
+    let mut state = AppState::new(Arc::new(Owner::new(parts, Arc::clone(&standings))), policies, mode);
+    let settings = &config.policy;
+    state.standings = Some(standings);
+    // INVARIANT: `config::read` refuses modes and routes that do not hold.
+    state.modes = arc_swap::ArcSwap::from_pointee(settings.modes().unwrap_or_default());
+    state.routes = settings.routes.clone();
+    state.bursts = Bursts::new(settings.burst);
+    if !settings.allow_file.as_os_str().is_empty() {
+        state.allowlist.store(Arc::new(crate::commands::allow::read(&settings.allow_file)?));
+    }
+    if !settings.keys_file.as_os_str().is_empty() {
+        let path = &settings.keys_file;
+        let text = std::fs::read_to_string(path).map_err(|source| Failure::Read { path: path.clone(), source })?;
+        state.keys = Some(Keys::parse(&text).map_err(|source| Failure::Keys { path: path.clone(), source })?);
+    }
+    if !settings.delegation.jwks.as_os_str().is_empty() {
+        let path = &settings.delegation.jwks;
+        let jwks = std::fs::read(path).map_err(|source| Failure::Read { path: path.clone(), source })?;
+        let delegation = Delegation::new(&jwks, &settings.delegation.issuer, &settings.delegation.audience);
+        state.delegation = Some(delegation.map_err(|source| Failure::Delegation { path: path.clone(), source })?);
+    }
+    Ok(state)
 }

@@ -53,7 +53,7 @@ pub async fn run(args: &Up, config: &Config) -> Result<(), Failure> {
     if let Some(listener) = listener {
         let address = &config.policy.listen;
         eprintln!("serving: Kafka at {}, decisions at http://{address}/v1/decide; Ctrl-C ends it", kafka.brokers);
-        policy::serve(listener, Arc::clone(&parts), crate::shutdown::asked()).await?;
+        policy::serve(listener, Arc::clone(&parts), config, crate::shutdown::asked()).await?;
     }
     drop(stop);
     if let Ok(ended) = engine.await {

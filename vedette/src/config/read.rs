@@ -226,6 +226,15 @@ fn check(file: &str, config: Config) -> Result<Config, ConfigError> {
     if config.kafka.brokers.trim().is_empty() {
         return refuse("kafka.brokers", "must name a host and a port, as `127.0.0.1:9092`");
     }
+    if config.policy.rules.len() > policy::limits::ROUTES_MAX {
+        return refuse("policy.rules", "must hold at most 1000 rules");
+    }
+    if config.policy.routes.clone().check().is_err() {
+        return refuse("policy.routes", "must hold at most 1000 routes, each with a `deadline_ms` from 1 to 60000");
+    }
+    if config.policy.burst.check().is_err() {
+        return refuse("policy.burst", "must hold numbers above 0");
+    }
     Ok(config)
 }
 
@@ -252,6 +261,8 @@ fn stray(table: &DeTable<'_>, known: &toml::Table, within: &str) -> Option<Stray
                 known: known.keys().cloned().collect(),
                 at: key.span(),
             }),
+            // A table without a default holds names of the user's own, as `policy.routes.named` does.
+            (Some(toml::Value::Table(known)), DeValue::Table(_)) if known.is_empty() => None,
             (Some(toml::Value::Table(known)), DeValue::Table(table)) => {
                 stray(table, known, &format!("{within}{name}."))
             }
@@ -317,11 +328,25 @@ mod tests {
             ("[limits]\nsessions_max = 0\n", "limits.sessions_max"),
             ("[kafka]\nbrokers = \" \"\n", "kafka.brokers"),
             ("[ca.classes.press]\nfull_life_ms = 60000\n", "ca.classes"),
+            ("[policy.routes.named.slow]\ndeadline_ms = 0\n", "policy.routes"),
+            ("[policy.burst]\nnats_max = nan\n", "policy.burst"),
         ] {
             assert!(refusal(text).starts_with(&format!("`{key}`")), "{text}: {}", refusal(text));
         }
         assert!(refusal("[limits]\nsessions_max = -1\n").contains("wrong_value"));
         assert!(refusal("[policy]\nmode = \"off\"\n").contains("wrong_value"));
+    }
+
+    #[test]
+    fn routes_have_names_of_the_users_own_and_keys_that_are_known() {
+        let text = "[policy.routes.named.payments]\ndeadline_ms = 20\nfallback = \"deny\"\n[[policy.rules]]\nagent = \"planner\"\nmode = \"enforce\"\n";
+        let config = parse("v", text).unwrap();
+        assert_eq!(config.policy.routes.of(Some("payments")).deadline_ms, 20);
+        assert_eq!(
+            config.policy.modes().unwrap().at(None, Some(("t", "planner@3")), schema::Millis(0)),
+            schema::Mode::Enforce
+        );
+        assert!(refusal("[policy.routes.named.payments]\ndeadline = 20\n").contains("wrong_value"));
     }
 
     #[test]

@@ -1,0 +1,101 @@
+//! Files that are read again when they change: policies, allowlist, modes. Each whole or not at all; what is wrong with
+//! one is said with its line and column, and the last good one stays in force.
+
+use crate::config::{self, Config};
+use ::policy::server::AppState;
+use metrics::counter;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// What is watched.
+pub struct Watch {
+    policies: Watched,
+    allowlist: Watched,
+    config: Watched,
+}
+
+struct Watched {
+    path: Option<PathBuf>,
+    seen: Option<SystemTime>,
+}
+
+impl Watch {
+    /// Takes the files as they are now for read.
+    pub fn new(config: &Config, config_file: Option<&Path>) -> Self {
+        let policy = &config.policy;
+        let named = config_file.unwrap_or(Path::new("vedette.toml"));
+        Self {
+            policies: Watched::new(&policy.file),
+            allowlist: Watched::new(&policy.allow_file),
+            config: Watched::new(named),
+        }
+    }
+
+    /// Looks every second, for ever.
+    pub async fn run(mut self, state: Arc<AppState>) {
+        let mut tick = tokio::time::interval(EVERY);
+        loop {
+            tick.tick().await;
+            self.look(&state);
+        }
+    }
+
+    /// Reads what changed since the last look.
+    pub fn look(&mut self, state: &AppState) {
+        self.policies.on_change("policies", |path| {
+            let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+            state.policies.reload(&text).map(drop).map_err(|error| error.to_string())
+        });
+        self.allowlist.on_change("allowlist", |path| {
+            let list = crate::commands::allow::read(path).map_err(|error| reason(&error))?;
+            state.allowlist.store(Arc::new(list));
+            Ok(())
+        });
+        self.config.on_change("configuration", |path| {
+            let config = config::load(Some(path)).map_err(|error| reason(&error))?;
+            state.modes.store(Arc::new(config.policy.modes().map_err(|error| error.to_string())?));
+            Ok(())
+        });
+    }
+}
+
+impl Watched {
+    fn new(path: &Path) -> Self {
+        let path = Some(path.to_owned()).filter(|path| !path.as_os_str().is_empty());
+        let seen = path.as_deref().and_then(changed);
+        Self { path, seen }
+    }
+
+    fn on_change(&mut self, what: &'static str, read: impl FnOnce(&Path) -> Result<(), String>) {
+        let Some(path) = &self.path else { return };
+        let now = changed(path);
+        // A file that is being replaced is gone for a moment: what is in force stays.
+        if now.is_none() || now == self.seen {
+            return;
+        }
+        self.seen = now;
+        let path_shown = path.display();
+        match read(path) {
+            Ok(()) => {
+                counter!("vedette_policy_reloads_total", "what" => what, "outcome" => "taken").increment(1);
+                tracing::warn!(path = %path_shown, "{what} changed and are in force");
+            }
+            Err(error) => {
+                counter!("vedette_policy_reloads_total", "what" => what, "outcome" => "refused").increment(1);
+                tracing::error!(path = %path_shown, error, "{what} changed and are refused; the last good ones stay");
+            }
+        }
+    }
+}
+
+/// An error and its causes, in one line.
+fn reason(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(|e| e.to_string()).collect::<Vec<_>>().join(": ")
+}
+
+fn changed(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|meta| meta.modified()).ok()
+}
+
+const EVERY: Duration = Duration::from_secs(1);
