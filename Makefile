@@ -3,6 +3,7 @@
 #   make up      build, then one run of everything on this machine: Kafka, engine, policy, a table at the end
 #   make test    every check there is, as in .ci/run
 #   make bench-certs  the authority and the agent, measured beside step-ca
+#   make bench-policy   the policy webhook beside OPA, a bare gRPC server and Envoy without it
 #   make bench   the benches        make fuzz   each fuzz target for a short while (FUZZ_SECONDS=20)
 #   make kafka   Apache Kafka's jars, for the tests against a real one
 #   make clean   removes what was built
@@ -11,7 +12,8 @@
 
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/vedette-target
 
-.PHONY: up test bench bench-certs fuzz kafka clean
+.PHONY: up test bench bench-certs bench-policy fuzz kafka clean
+
 
 up:
 	@.ci/setup build
@@ -29,6 +31,8 @@ bench:
 bench-certs:
 	@.ci/setup build
 	@.ci/bench-certs
+bench-policy:
+	@.ci/bench-policy
 
 fuzz:
 	@.ci/setup build fuzz
