@@ -74,10 +74,12 @@ pub fn sight(seen: &Seen<'_>, fallback_id: &str) -> Result<Vec<RawCall>, DecodeE
                 "tenant": own("tenant"), "session": own("session").or(conversation),
                 "agent": own("agent"), "principal": own("principal"), "device": own("device").or(seen.peer),
                 "app": own("app").or(Some(seen.host).filter(|host| !host.is_empty())),
-                "tool": tool, "args": args, "traceparent": (seen.header)("traceparent"),
+                "tool": tool, "traceparent": (seen.header)("traceparent"),
             });
             let bytes = serde_json::to_vec(&record).unwrap_or_default();
             let mut raw = native::decode(&bytes, &Received { at: seen.at, id: fallback_id.to_owned() })?;
+            // They were read already, within the body's limit: not through the record once more.
+            raw.args = args;
             if conversation.is_some() {
                 raw.how = How::Conversation;
             }

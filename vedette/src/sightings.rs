@@ -29,7 +29,7 @@ struct Pending {
 pub struct Observed {
     /// Its verdict, and what that rests on.
     pub looked: Looked,
-    /// What the order of tools alone says.
+    /// What the order of tools alone says; of a call that has not ended, perhaps only up to the call before it.
     pub sequence_risk: Risk,
 }
 
@@ -50,9 +50,7 @@ impl Sightings {
         }
         // The usual case, a call after finished ones, copies nothing.
         let observed = if self.pending.is_empty() && call.mission.is_none() {
-            let looked = detector.look(&self.folded, call);
-            let sequence_risk = looked.sequence_risk(&self.folded);
-            Observed { looked, sequence_risk }
+            Observed { looked: detector.look(&self.folded, call), sequence_risk: self.folded.sequence_risk() }
         } else {
             let mut ahead = self.ahead.take().unwrap_or_else(|| {
                 let mut ahead = Box::new(self.folded.clone());
