@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Burst {
-    /// Surprise a rested session may spend at once, in nats. Default: 40.
+    /// Surprise a rested session may spend at once, in nats. Default: 42, between what twelve calls of stitched benign
+    /// sessions and twelve calls in a foreign order reach (`docs/measurements/plan_bursts.md`).
     pub nats_max: f64,
     /// Surprise that comes back each second, in nats. Default: 2.
     pub nats_per_s: f64,
@@ -25,7 +26,7 @@ pub struct Burst {
 
 impl Default for Burst {
     fn default() -> Self {
-        Self { nats_max: 40.0, nats_per_s: 2.0, calls_max: 60, pace_factor: 8.0 }
+        Self { nats_max: 42.0, nats_per_s: 2.0, calls_max: 60, pace_factor: 8.0 }
     }
 }
 
@@ -176,7 +177,7 @@ fn family(call: &Call) -> &str {
 /// Surprise of a call that nothing is known of.
 const USUAL_NATS: f64 = 1.0;
 /// Most that one call costs.
-const NATS_MAX: f64 = 5.0;
+const NATS_MAX: f64 = 8.0;
 /// Pace of a tool that is not known yet, in ms between calls; what can be learned lies between the other two.
 const PACE_MS: f64 = 1_000.0;
 const PACE_MS_MIN: f64 = 50.0;
@@ -209,7 +210,7 @@ mod tests {
     fn a_usual_plan_of_twelve_calls_passes_and_twelve_foreign_ones_do_not() {
         assert!(plan(0.1, 12).iter().all(|wait| *wait == 0));
         let foreign = plan(0.001, 12);
-        assert!(foreign.iter().take(8).all(|wait| *wait == 0) && foreign[9] > 0, "{foreign:?}");
+        assert!(foreign.iter().take(6).all(|wait| *wait == 0) && foreign[6] > 0, "{foreign:?}");
     }
 
     #[test]

@@ -7,7 +7,6 @@ use policy::{PolicySet, Record};
 use schema::{Ladder, Mode, Phase, RawCall};
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use vedette::commands::{decisions, explain, policy as server};
 use vedette::config::Config;

@@ -25,7 +25,7 @@ struct World {
 }
 
 static WORLD: LazyLock<World> = LazyLock::new(|| {
-    let (set, _) = datasets::world::generate(11, 1_500);
+    let (set, _) = datasets::world::generate(12, 1_500);
     let key = vedette::key::for_data_sets();
     let honest: Vec<Vec<RawCall>> = set
         .calls_by_session()
@@ -76,6 +76,11 @@ fn plan(rng: &mut ChaCha8Rng) -> Vec<RawCall> {
         }
     }
     plan.truncate(CALLS);
+    // One session is of one user on one device: else each would have a pace of its own.
+    let whose = (first[0].principal.clone(), first[0].device.clone(), first[0].agent.clone(), first[0].app.clone());
+    for call in &mut plan {
+        (call.principal, call.device, call.agent, call.app) = whose.clone();
+    }
     plan
 }
 

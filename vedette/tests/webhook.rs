@@ -56,6 +56,8 @@ async fn asking_call_by_call_gives_the_decisions_of_a_backtest() {
     let (detector, sessions) = world();
     let mut config = Config::default();
     config.policy.mode = Mode::Enforce;
+    // The sessions are asked about faster than they happened: their pace is not what is compared.
+    config.policy.burst = policy::Burst { nats_max: 1e9, calls_max: u32::MAX, ..config.policy.burst };
     let parts = vedette::parts::for_data_sets(&config, detector).unwrap();
     let listener = vedette::commands::policy::listen("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
