@@ -150,7 +150,7 @@ fn check(call: &RawCall) -> CheckRequest {
         ]
         .map(header)
         .into(),
-        raw_body: serde_json::to_vec(&body).unwrap().into(),
+        raw_body: serde_json::to_vec(&body).unwrap(),
         ..HttpRequest::default()
     };
     let told = [("agent", call.agent.to_string()), ("route", "mcp".to_owned()), ("tenant", "acme".to_owned())];

@@ -118,7 +118,7 @@ pub struct AllowCommand {
 #[derive(Debug, Subcommand)]
 pub enum AllowTask {
     /// Add an entry. A running `vedette policy` takes it within a second.
-    Add(AllowAdd),
+    Add(Box<AllowAdd>),
     /// List the entries.
     List,
     /// Remove an entry.

@@ -53,7 +53,9 @@ pub async fn run(args: &PolicyCommand, file: Option<&Path>, config: &Config) -> 
     // The log ends when nobody holds it any more.
     let _ = watching.await;
     drop(state);
-    log.map(Log::close);
+    if let Some(log) = log {
+        log.close();
+    }
     served?;
     Ok(())
 }
