@@ -14,7 +14,6 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/vedette-target
 
 .PHONY: up test bench bench-certs bench-policy fuzz kafka clean
 
-
 up:
 	@.ci/setup build
 	cargo build --release --locked -p vedette
@@ -31,6 +30,7 @@ bench:
 bench-certs:
 	@.ci/setup build
 	@.ci/bench-certs
+
 bench-policy:
 	@.ci/bench-policy
 

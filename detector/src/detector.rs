@@ -97,12 +97,13 @@ impl Detector {
     pub fn rescore(&self, row: &[f64], exposed: bool) -> Option<(Risk, PValue)> {
         let model = self.model.as_ref()?;
         let (score, _) = fusion::score(&model.experts, row.try_into().ok()?);
-        Some((model.calibration.risk(score), model.calibration.p_value(score, exposed)))
+        Some((conformal::risk(score), model.calibration.p_value(score, exposed)))
     }
 
     /// How much each sentence of `text` reads like an instruction, 0..1; nothing without a model.
     pub fn strengths(&self, text: &schema::Text) -> Vec<f64> {
-        self.model.as_ref().map(|model| model.strength.of_text(&text.sentences)).unwrap_or_default()
+        let strengths = self.model.as_ref().map(|model| model.strength.of_text(&text.sentences)).unwrap_or_default();
+        strengths.iter().map(|strength| strength.near).collect()
     }
 
     fn ordinary(&self, call: &Call, exposed: bool) -> Verdict {

@@ -1,7 +1,7 @@
 //! What is remembered of each session and principal: bounded, the least recently seen goes first.
 
 use lru::LruCache;
-use schema::{Call, Device, Principal, Session, Tenant};
+use schema::{Call, Device, Principal, RawCall, Session, Tenant};
 use std::hash::Hash;
 use std::num::NonZeroU32;
 
@@ -18,6 +18,17 @@ pub struct SessionKey {
 impl SessionKey {
     /// The state that `call` moves.
     pub fn of(call: &Call) -> Self {
+        Self {
+            tenant: call.tenant.clone(),
+            principal: call.principal.clone(),
+            device: call.device.clone(),
+            session: call.session.clone(),
+        }
+    }
+}
+
+impl From<&RawCall> for SessionKey {
+    fn from(call: &RawCall) -> Self {
         Self {
             tenant: call.tenant.clone(),
             principal: call.principal.clone(),
