@@ -33,7 +33,7 @@ impl Default for Forms {
 
 impl Forms {
     /// Thousandths: the mean, over the call's arguments, of how usual key, shape and size are, less what is usually
-    /// there and is not. None before [`CALLS_MIN`] calls of the tool.
+    /// there and is not. None before `CALLS_MIN` calls of the tool.
     pub fn of(&self, call: &Call) -> Option<u16> {
         self.0.read(self.key(call), |form| form.conformity(call)).flatten()
     }

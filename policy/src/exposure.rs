@@ -30,7 +30,7 @@ pub struct Trace {
 }
 
 impl Exposure {
-    /// Adds the sentences of `text`, the result of call number `call`, that are at least [`STRENGTH_MIN`] strong.
+    /// Adds the sentences of `text`, the result of call number `call`, that are at least `STRENGTH_MIN` strong.
     /// `strengths`: one a sentence. The weakest go when there is no room.
     pub fn add(&mut self, call: u32, text: &Text, strengths: &[f64]) {
         for (sentence, strength) in text.sentences.iter().zip(strengths).filter(|(_, s)| **s >= STRENGTH_MIN) {
