@@ -5,14 +5,16 @@
 #   make bench-certs  the authority and the agent, measured beside step-ca
 #   make bench-policy   the policy webhook beside OPA, a bare gRPC server and Envoy without it
 #   make bench   the benches        make fuzz   each fuzz target for a short while (FUZZ_SECONDS=20)
+#   make bench-engine   the engine beside Kafka's own tool and a bare transactional echo, on a real Kafka
+#   make soak           ten minutes of engines killed at random and a broker restarted (SOAK_SECONDS=600)
 #   make kafka   Apache Kafka's jars, for the tests against a real one
 #   make clean   removes what was built
 #
-# ARGS goes to `vedette up --once`, as in: make up ARGS="--data DIR --set NAME"
+# ARGS goes to `vedette up --once` and to the engine's bench, as in: make up ARGS="--data DIR --set NAME"
 
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/vedette-target
 
-.PHONY: up test bench bench-certs bench-policy fuzz kafka clean
+.PHONY: up test bench bench-certs bench-engine bench-policy soak fuzz kafka clean
 
 up:
 	@.ci/setup build
@@ -33,6 +35,13 @@ bench-certs:
 
 bench-policy:
 	@.ci/bench-policy
+
+bench-engine: kafka
+	cargo bench --locked -p vedette --bench engine -- $(ARGS)
+
+soak: kafka
+	VEDETTE_SOAK_SECONDS=$(or $(SOAK_SECONDS),600) cargo test --release --locked -p vedette --test engine -- \
+	    --exact --nocapture engines_killed_at_random_say_of_every_call_once_what_score_says
 
 fuzz:
 	@.ci/setup build fuzz

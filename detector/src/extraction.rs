@@ -44,7 +44,8 @@ pub(crate) struct Client {
 }
 
 /// What is kept of one principal's queries, at most `APIS_MAX` APIs at some 60 KB.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PrincipalState {
     /// The API asked last comes last.
     walks: VecDeque<(Api, Walk)>,

@@ -1,4 +1,5 @@
-//! Maps keyed by fingerprints. They are uniform already, so the hash is the identity; nothing ever iterates one.
+//! Maps keyed by fingerprints. They are uniform already, so the hash is the identity; nothing iterates one but to
+//! sort it.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

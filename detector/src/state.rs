@@ -1,14 +1,19 @@
 //! What a session leaves behind, bounded: the mission's words, the last results as sentences of fingerprints, the
 //! arguments used, the tools called.
 
+mod encoding; // how it is written in a checkpoint
+
 use crate::fp::FpMap;
 use crate::limits::{MISSION_TOKENS_MAX, POSTINGS_MAX, PRIOR_TOKENS_MAX, RESULT_TOKENS_MAX, RESULTS_MAX};
 use crate::markov::SequenceState;
 use crate::strength::Strengths;
 use schema::{Call, Cues, KeyId, NameHash, Status, Text, Token, TokenKind};
+use serde::{Deserialize, Serialize};
 
-/// State of one session. `Default` is a session nothing is known of.
-#[derive(Debug, Clone, Default)]
+/// State of one session. `Default` is a session nothing is known of. In a checkpoint by names of fields; see
+/// [`encoding`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SessionState {
     /// Calls seen.
     pub(crate) calls: u32,
@@ -17,18 +22,22 @@ pub struct SessionState {
     /// The last tool's name, for evidence.
     pub(crate) last_tool: Option<schema::Tool>,
     /// Words and entities of what the user asked.
+    #[serde(with = "encoding::sorted")]
     pub(crate) mission: FpMap<Asked>,
     pub(crate) mission_mass: f64,
     pub(crate) mission_used: f64,
     /// Results, oldest first.
     pub(crate) results: Vec<Seen>,
     /// Where in `results` a token stands, by (result number, sentence index).
+    #[serde(with = "encoding::sorted")]
     pub(crate) index: FpMap<Postings>,
     /// Tokens in `results`, for the bound.
     pub(crate) result_tokens: usize,
     /// Tokens of earlier arguments.
+    #[serde(with = "encoding::sorted")]
     pub(crate) prior: FpMap<()>,
     /// Fingerprints of whole earlier calls.
+    #[serde(with = "encoding::sorted")]
     pub(crate) repeats: FpMap<u32>,
     pub(crate) last_status: Option<Status>,
     pub(crate) errors: u32,
@@ -42,48 +51,70 @@ pub struct SessionState {
 }
 
 /// A token of the mission.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Asked {
+    #[serde(rename = "w")]
     pub(crate) weight: f32,
+    #[serde(rename = "u")]
     pub(crate) used: bool,
 }
 
 /// Where a token stands: the first places, and how many there are.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Postings {
+    #[serde(rename = "p")]
     pub(crate) places: Vec<Place>,
+    #[serde(rename = "n")]
     pub(crate) count: u32,
 }
 
 /// A sentence: result by its call's index, sentence by its index in `Seen::sentences`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Place {
+    #[serde(rename = "c")]
     pub(crate) call: u32,
+    #[serde(rename = "s")]
     pub(crate) sentence: u16,
 }
 
 /// One result as it is kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Seen {
+    #[serde(rename = "c")]
     pub(crate) call: u32,
+    #[serde(rename = "t")]
     pub(crate) tool: NameHash,
     /// Part of the source call's arguments' mass that stood in the mission: how far the user named this source.
+    #[serde(rename = "n")]
     pub(crate) named: f32,
+    #[serde(rename = "s")]
     pub(crate) sentences: Vec<Kept>,
 }
 
 /// One sentence as it is kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Kept {
+    #[serde(rename = "n")]
     pub(crate) number: u32,
+    #[serde(rename = "c")]
     pub(crate) cues: Cues,
     /// Instruction strength of the sentence by itself, with its direct neighbours, and of the passage around, 0..1.
+    #[serde(rename = "s")]
     pub(crate) own: f32,
+    #[serde(rename = "d")]
     pub(crate) near: f32,
+    #[serde(rename = "p")]
     pub(crate) passage: f32,
     /// Strength of the sentences around, summed.
+    #[serde(rename = "b")]
     pub(crate) block: f32,
     /// Content tokens.
+    #[serde(rename = "t", with = "encoding::packed")]
     pub(crate) tokens: Vec<Token>,
 }
 

@@ -8,6 +8,7 @@ mod batch;
 mod group;
 mod keeper;
 mod member;
+pub mod meters;
 #[cfg(test)]
 mod simulation;
 mod slot;
@@ -16,6 +17,7 @@ mod writer;
 
 pub use batch::{Batch, Part};
 pub use core::Limits;
+pub use meters::Meters;
 
 use crate::checkpoint::CheckpointStore;
 use crate::produce::Sent;
@@ -52,6 +54,8 @@ pub struct EngineConfig {
     pub client: BTreeMap<String, String>,
     /// Where counts are told; subscribe with [`EngineConfig::progress`].
     pub answered: watch::Sender<Progress>,
+    /// What else the engine shows of itself.
+    pub meters: Arc<Meters>,
 }
 
 /// What a crash, or a partition that changes hands, may cost.
@@ -123,15 +127,22 @@ impl Answered {
     fn of(batch: &Batch) -> Self {
         let mut answered = Self { records: batch.records(), ..Self::default() };
         answered.bytes = batch.parts.iter().map(|part| part.record_bytes).sum();
+        // A handful of topics: looked through faster than looked up.
+        let mut sent: Vec<(&str, Sent)> = Vec::new();
         for output in batch.outputs() {
-            if !answered.outputs.contains_key(&output.topic) {
-                answered.outputs.insert(output.topic.clone(), Sent::default());
-            }
-            if let Some(sent) = answered.outputs.get_mut(&output.topic) {
+            let of_topic = match sent.iter().position(|(topic, _)| *topic == output.topic) {
+                Some(at) => sent.get_mut(at),
+                None => {
+                    sent.push((&output.topic, Sent::default()));
+                    sent.last_mut()
+                }
+            };
+            if let Some((_, sent)) = of_topic {
                 sent.records += 1;
                 sent.bytes += output.bytes();
             }
         }
+        answered.outputs = sent.into_iter().map(|(topic, sent)| (topic.to_owned(), sent)).collect();
         answered
     }
 }
@@ -191,6 +202,7 @@ impl EngineConfig {
             checkpoints: None,
             client: BTreeMap::new(),
             answered: watch::Sender::new(Progress::default()),
+            meters: Arc::new(Meters::default()),
         }
     }
 

@@ -21,6 +21,15 @@ pub struct Reader {
 impl Reader {
     /// Starts reading every partition of `topic` from its first record.
     pub async fn start(brokers: &str, topic: &str) -> Result<Self, IngestError> {
+        Self::open(brokers, topic, From::Start).await
+    }
+
+    /// Starts reading with what is written from now on.
+    pub async fn from_end(brokers: &str, topic: &str) -> Result<Self, IngestError> {
+        Self::open(brokers, topic, From::End).await
+    }
+
+    async fn open(brokers: &str, topic: &str, from: From) -> Result<Self, IngestError> {
         let consumer: StreamConsumer<Logged> = settings(brokers)
             // librdkafka wants a group to assign partitions; it is never joined and nothing is committed to it.
             .set("group.id", "vedette-reader")
@@ -32,7 +41,7 @@ impl Reader {
             .map_err(|source| IngestError::Client { what: "reading", source })?;
         let consumer = Arc::new(consumer);
         let (asked, of, name) = (Arc::clone(&consumer), brokers.to_owned(), topic.to_owned());
-        tokio::task::spawn_blocking(move || assign_all(&asked, &of, &name))
+        tokio::task::spawn_blocking(move || assign_all(&asked, &of, &name, from))
             .await
             .unwrap_or(Err(IngestError::Ended { what: "topic check" }))?;
         let consumer = Arc::into_inner(consumer).ok_or(IngestError::Ended { what: "topic check" })?;
@@ -74,7 +83,14 @@ impl Reader {
     }
 }
 
-fn assign_all(consumer: &StreamConsumer<Logged>, brokers: &str, topic: &str) -> Result<(), IngestError> {
+/// Where reading begins.
+#[derive(Clone, Copy)]
+enum From {
+    Start,
+    End,
+}
+
+fn assign_all(consumer: &StreamConsumer<Logged>, brokers: &str, topic: &str, from: From) -> Result<(), IngestError> {
     let metadata = consumer.fetch_metadata(Some(topic), REQUEST_MAX).map_err(|source| IngestError::Unreachable {
         brokers: brokers.to_owned(),
         request: "describe a topic",
@@ -83,7 +99,14 @@ fn assign_all(consumer: &StreamConsumer<Logged>, brokers: &str, topic: &str) -> 
     let unreadable = |source| IngestError::Read { topics: vec![topic.to_owned()], source };
     let mut list = TopicPartitionList::new();
     for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
-        list.add_partition_offset(topic, partition.id(), Offset::Beginning).map_err(unreadable)?;
+        let offset = match from {
+            From::Start => Offset::Beginning,
+            // Asked for now: what is written before the first fetch is to be read, too.
+            From::End => {
+                Offset::Offset(consumer.fetch_watermarks(topic, partition.id(), REQUEST_MAX).map_err(unreadable)?.1)
+            }
+        };
+        list.add_partition_offset(topic, partition.id(), offset).map_err(unreadable)?;
     }
     if list.count() == 0 {
         return Err(IngestError::Topic { topic: topic.to_owned(), reason: "it does not exist".to_owned() });

@@ -1,6 +1,7 @@
 //! What goes into an operator and what comes out.
 
 use crate::RestoreError;
+use crate::checkpoint::{Entries, Scope};
 use schema::{Digest, Millis};
 use std::sync::Arc;
 
@@ -76,20 +77,27 @@ impl Output {
 /// The fold over one partition. The engine makes one a partition and feeds it every record once, in order.
 ///
 /// `apply` must depend on nothing but the state and the record: no clock, no randomness, no other partition. Replays
-/// after a crash rely on it: the same records from the same snapshot must give the same state and the same outputs.
+/// after a crash rely on it: the same records from the same state must give the same state and the same outputs.
 pub trait Operator: Send {
     /// Moves the state past `record` and says what to write. Never fails: what cannot be read becomes a
     /// [dead letter](crate::dead_letter).
     fn apply(&mut self, record: &Record) -> Vec<Output>;
 
-    /// The state as bytes, for a checkpoint. Default: there is no state.
-    fn snapshot(&self) -> Vec<u8> {
+    /// What is to be written once a batch, after the answers to its records: for topics of which only the last record
+    /// of a key counts. Default: nothing.
+    fn complete(&mut self) -> Vec<Output> {
         Vec::new()
     }
 
-    /// Takes the state of `snapshot`, possibly one made by an older build. Default: accepts the empty state only.
-    fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
-        if snapshot.is_empty() { Ok(()) } else { Err(RestoreError::new("this operator keeps no state")) }
+    /// The state, or what of it is new, for a checkpoint. Default: there is no state.
+    fn entries(&mut self, _scope: Scope) -> Entries {
+        Entries::default()
+    }
+
+    /// Takes in entries of a checkpoint, possibly made by an older build; called once a segment, oldest first, before
+    /// the first record. Default: accepts none.
+    fn restore(&mut self, entries: &Entries) -> Result<(), RestoreError> {
+        if entries.is_empty() { Ok(()) } else { Err(RestoreError::new("this operator keeps no state")) }
     }
 
     /// Digest of the model in force, stored beside the state. Default: no model.

@@ -1,28 +1,58 @@
-//! What both stores of checkpoints promise, and what the one on disk does when the disk lies.
+//! What a store of checkpoints promises, in memory and on disk, and what it does when the disk lies.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may stop where it stands")]
 
 use ingest::Partition;
-use ingest::checkpoint::{Checkpoint, CheckpointError, CheckpointStore, FolderStore, MemoryStore};
+use ingest::checkpoint::{Bucket, Checkpoint, CheckpointError, CheckpointStore, Entries};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
-
-fn at(offset: i64) -> Checkpoint {
-    Checkpoint { offset, model: None, state: format!("state at {offset}").into_bytes() }
-}
 
 fn calls() -> Partition {
     Partition::new("agent.calls", 3)
 }
 
-/// Saves checkpoints at these offsets, in this order, in both stores; expects the newest at or before `offset_max`.
+fn on_disk(folder: &Path) -> Bucket {
+    Bucket::open(folder.to_str().unwrap()).unwrap()
+}
+
+/// A state of two entries: the offset, and the tens of it (so that checkpoints share some of it).
+fn state(offset: i64) -> Entries {
+    let mut entries = Entries::default();
+    entries.push(b"offset", Some(offset.to_string().as_bytes()));
+    entries.push(b"tens", Some((offset / 10).to_string().as_bytes()));
+    entries
+}
+
+fn whole(offset: i64) -> Checkpoint {
+    Checkpoint { offset, since: None, model: None, entries: state(offset) }
+}
+
+/// What is new at `offset` since the checkpoint at `since`.
+fn added(offset: i64, since: i64) -> Checkpoint {
+    let mut entries = Entries::default();
+    entries.push(b"offset", Some(offset.to_string().as_bytes()));
+    if offset / 10 != since / 10 {
+        entries.push(b"tens", Some((offset / 10).to_string().as_bytes()));
+    }
+    Checkpoint { offset, since: Some(since), model: None, entries }
+}
+
 #[track_caller]
-fn check(saved: &[i64], offset_max: i64, expected: Option<i64>) {
+fn expect(store: &Bucket, offset_max: i64, expected: Option<i64>) {
+    let found = store.newest(&calls(), offset_max).unwrap();
+    assert_eq!(found.as_ref().map(|stored| stored.offset), expected);
+    if let Some(stored) = found {
+        assert_eq!(Entries::folded(&stored.segments), state(stored.offset), "state at {}", stored.offset);
+    }
+}
+
+/// Saves checkpoints in this order, in both stores; expects the newest at or before `offset_max`.
+#[track_caller]
+fn check(saved: &[Checkpoint], offset_max: i64, expected: Option<i64>) {
     let folder = TempDir::new().unwrap();
-    let stores: [&dyn CheckpointStore; 2] = [&MemoryStore::default(), &FolderStore::open(folder.path()).unwrap()];
-    for store in stores {
-        saved.iter().for_each(|offset| store.save(&calls(), &at(*offset)).unwrap());
-        assert_eq!(store.newest(&calls(), offset_max).unwrap(), expected.map(at));
+    for store in [Bucket::open("memory:").unwrap(), on_disk(folder.path())] {
+        saved.iter().for_each(|checkpoint| store.save(&calls(), checkpoint).unwrap());
+        expect(&store, offset_max, expected);
         assert_eq!(store.newest(&Partition::new("agent.calls", 4), offset_max).unwrap(), None);
     }
 }
@@ -30,88 +60,123 @@ fn check(saved: &[i64], offset_max: i64, expected: Option<i64>) {
 #[test]
 fn the_newest_one_not_past_the_committed_offset_is_found() {
     check(&[], 100, None);
-    check(&[10], 9, None);
-    check(&[10], 10, Some(10));
-    check(&[10, 20], 19, Some(10));
-    check(&[10, 20], 100, Some(20));
+    check(&[whole(10)], 9, None);
+    check(&[whole(10)], 10, Some(10));
+    check(&[whole(10), added(20, 10)], 19, Some(10));
+    check(&[whole(10), added(20, 10)], 100, Some(20));
+    check(&[whole(10), added(12, 10), added(13, 12), added(29, 13)], 28, Some(13));
 }
 
 #[test]
 fn old_ones_are_forgotten_and_so_are_those_of_a_log_read_anew() {
-    check(&[10, 20, 30], 15, None);
-    check(&[10, 20, 30], 30, Some(30));
-    check(&[10, 20, 5], 100, Some(5));
-    check(&[10, 20, 20], 100, Some(20));
+    check(&[whole(10), added(20, 10), added(30, 20)], 15, None);
+    check(&[whole(10), whole(20), added(30, 20)], 30, Some(30));
+    check(&[whole(10), added(20, 10), whole(5)], 100, Some(5));
+    check(&[whole(10), whole(20), whole(20)], 100, Some(20));
+}
+
+#[test]
+fn a_hundred_additions_stay_few_files_and_each_is_whole() {
+    let folder = TempDir::new().unwrap();
+    let store = on_disk(folder.path());
+    store.save(&calls(), &whole(0)).unwrap();
+    for offset in 1..=100 {
+        store.save(&calls(), &added(offset, offset - 1)).unwrap();
+        expect(&store, i64::MAX, Some(offset));
+        let files = fs::read_dir(folder.path().join("agent.calls/3")).unwrap().count();
+        assert!(files <= 2 + 2 * 13, "{files} files at {offset}");
+    }
+}
+
+#[test]
+fn one_that_adds_to_what_is_not_there_is_refused() {
+    let store = Bucket::open("memory:").unwrap();
+    store.save(&calls(), &whole(10)).unwrap();
+    let error = store.save(&calls(), &added(30, 20)).unwrap_err();
+    assert!(matches!(error, CheckpointError::Gap { since: 20, .. }), "{error}");
+    expect(&store, 100, Some(10));
 }
 
 #[test]
 fn saved_ones_are_there_for_the_next_process() {
     let folder = TempDir::new().unwrap();
-    FolderStore::open(folder.path()).unwrap().save(&calls(), &at(10)).unwrap();
-    let next = FolderStore::open(folder.path()).unwrap();
-    assert_eq!(next.newest(&calls(), 10).unwrap(), Some(at(10)));
+    on_disk(folder.path()).save(&calls(), &whole(10)).unwrap();
+    let next = on_disk(folder.path());
+    expect(&next, 10, Some(10));
+    next.save(&calls(), &added(11, 10)).unwrap();
+    expect(&on_disk(folder.path()), 100, Some(11));
 }
 
 #[test]
-fn only_the_last_two_take_up_space() {
+fn a_checkpoint_of_version_1_is_found_and_added_to_after_a_whole_one() {
     let folder = TempDir::new().unwrap();
-    let store = FolderStore::open(folder.path()).unwrap();
-    (1..=10).for_each(|offset| store.save(&calls(), &at(offset)).unwrap());
-    let names: Vec<_> = fs::read_dir(folder.path().join("agent.calls/3")).unwrap().map(|f| f.unwrap().path()).collect();
-    assert_eq!(names.len(), 3, "{names:?}");
+    let home = folder.path().join("agent.calls/3");
+    fs::create_dir_all(&home).unwrap();
+    fs::write(home.join("00000000000000001042.checkpoint"), include_bytes!("golden/checkpoint-v1")).unwrap();
+    let store = on_disk(folder.path());
+    let found = store.newest(&calls(), 2_000).unwrap().unwrap();
+    assert_eq!((found.offset, found.segments), (1_042, vec![Entries::whole(b"{\"s-1\":3}")]));
+    let error = store.save(&calls(), &added(1_050, 1_042)).unwrap_err();
+    assert!(matches!(error, CheckpointError::Gap { .. }), "{error}");
+    store.save(&calls(), &whole(1_050)).unwrap();
+    expect(&store, 2_000, Some(1_050));
 }
 
-/// Saves at 10 and 20, harms the files, and expects what is found then.
+/// Saves at 10 (whole) and 15 (added), harms the files, and expects what is found then.
 #[track_caller]
 fn check_harmed(harm: impl Fn(PathBuf), expected: Option<i64>) {
     let folder = TempDir::new().unwrap();
-    let store = FolderStore::open(folder.path()).unwrap();
-    [10, 20].iter().for_each(|offset| store.save(&calls(), &at(*offset)).unwrap());
+    let store = on_disk(folder.path());
+    [whole(10), added(15, 10)].iter().for_each(|checkpoint| store.save(&calls(), checkpoint).unwrap());
     harm(folder.path().join("agent.calls/3"));
-    assert_eq!(store.newest(&calls(), 100).unwrap(), expected.map(at));
-    store.save(&calls(), &at(30)).unwrap();
-    assert_eq!(store.newest(&calls(), 100).unwrap(), Some(at(30)), "a harmed store can be written again");
+    expect(&store, 100, expected);
+    store.save(&calls(), &whole(30)).unwrap();
+    expect(&store, 100, Some(30));
 }
 
-const NEWEST: &str = "00000000000000000020.checkpoint";
+const NEWEST: &str = "00000000000000000015.00000000000000000010.segment";
+const OLDEST: &str = "00000000000000000010.whole.segment";
+const NEWEST_MANIFEST: &str = "00000000000000000015.manifest";
 
 #[test]
 fn a_torn_one_is_passed_over_for_the_one_before() {
-    check_harmed(|folder| fs::write(folder.join(NEWEST), b"VDTCKPT\n").unwrap(), Some(10));
-    check_harmed(|folder| fs::remove_file(folder.join(NEWEST)).unwrap(), Some(10));
-    check_harmed(
-        |folder| {
-            let mut bytes = fs::read(folder.join(NEWEST)).unwrap();
-            bytes[60] ^= 1;
-            fs::write(folder.join(NEWEST), bytes).unwrap();
-        },
-        Some(10),
-    );
+    check_harmed(|home| fs::write(home.join(NEWEST), b"VDTCKPT\n").unwrap(), Some(10));
+    check_harmed(|home| fs::remove_file(home.join(NEWEST)).unwrap(), Some(10));
+    check_harmed(|home| fs::write(home.join(NEWEST_MANIFEST), [0xff; 40]).unwrap(), Some(10));
+    check_harmed(|home| fs::write(home.join(NEWEST_MANIFEST), b"{\"v\":1}\nsha256:00\n").unwrap(), Some(10));
+    let flip = |home: PathBuf| {
+        let mut bytes = fs::read(home.join(NEWEST)).unwrap();
+        bytes[70] ^= 1;
+        fs::write(home.join(NEWEST), bytes).unwrap();
+    };
+    check_harmed(flip, Some(10));
+}
+
+#[test]
+fn without_what_all_others_add_to_the_log_is_read_from_its_start() {
+    check_harmed(|home| fs::remove_file(home.join(OLDEST)).unwrap(), None);
 }
 
 #[test]
 fn a_crash_between_two_files_leaves_the_one_before() {
-    check_harmed(|folder| fs::write(folder.join("00000000000000000030.checkpoint"), b"half").unwrap(), Some(20));
-    check_harmed(|folder| fs::write(folder.join("manifest.unfinished"), b"{\"v\":1").unwrap(), Some(20));
-}
-
-#[test]
-fn a_torn_manifest_means_reading_the_log_from_its_start() {
-    check_harmed(
-        |folder| fs::write(folder.join("manifest"), b"{\"v\":1,\"checkpoints\":[]}\nsha256:00\n").unwrap(),
-        None,
-    );
-    check_harmed(|folder| fs::write(folder.join("manifest"), [0xff; 40]).unwrap(), None);
+    check_harmed(|home| fs::write(home.join("00000000000000000030.whole.segment"), b"half").unwrap(), Some(15));
+    check_harmed(|home| fs::write(home.join("00000000000000000030.manifest#1"), b"{\"v\":2").unwrap(), Some(15));
 }
 
 #[test]
 fn one_of_a_newer_build_is_named_and_not_used() {
     let folder = TempDir::new().unwrap();
-    let store = FolderStore::open(folder.path()).unwrap();
-    let manifest = r#"{"v":2,"checkpoints":[]}"#;
+    let store = on_disk(folder.path());
+    let manifest = r#"{"v":3,"pieces":[]}"#;
     fs::create_dir_all(folder.path().join("agent.calls/3")).unwrap();
     let text = format!("{manifest}\n{}\n", schema::Digest::of(manifest.as_bytes()));
-    fs::write(folder.path().join("agent.calls/3/manifest"), text).unwrap();
+    fs::write(folder.path().join("agent.calls/3/00000000000000000010.manifest"), text).unwrap();
     let error = store.newest(&calls(), 100).unwrap_err();
-    assert!(matches!(error, CheckpointError::NewerVersion { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, CheckpointError::NewerVersion { found: 3, known: 2, .. }), "{error}");
+}
+
+#[test]
+fn an_address_that_is_none_says_what_is_expected() {
+    let error = Bucket::open("ftp://host/x").unwrap_err().to_string();
+    assert!(error.contains("ftp://host/x") && error.contains("file://"), "{error}");
 }

@@ -1,6 +1,7 @@
 //! What the engine's core promises, fact by fact: each test says what happens and reads what is to be done.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may stop where it stands")]
 
+use ingest::checkpoint::{Entries, Scope};
 use ingest::engine::Limits;
 use ingest::engine::core::{Action, Core, Input, Persistence, Start};
 use ingest::{Operator, Output, Partition, Record};
@@ -14,8 +15,8 @@ impl Operator for Offsets {
         self.0 = record.offset.to_string().into_bytes();
         vec![Output { topic: "out".to_owned(), key: vec![], payload: self.0.clone() }]
     }
-    fn snapshot(&self) -> Vec<u8> {
-        self.0.clone()
+    fn entries(&mut self, _: Scope) -> Entries {
+        Entries::whole(&self.0)
     }
 }
 
@@ -53,7 +54,10 @@ fn said(action: &Action) -> String {
             let outputs: Vec<&str> = batch.outputs().map(|o| std::str::from_utf8(&o.payload).unwrap()).collect();
             format!("commit {} up to {}", outputs.join(" "), batch.parts[0].next)
         }
-        Action::Persist(_, checkpoint) => format!("persist at {}", checkpoint.offset),
+        Action::Persist(_, checkpoint) => {
+            let since = checkpoint.since.map_or(String::new(), |since| format!(" since {since}"));
+            format!("persist at {}{since}", checkpoint.offset)
+        }
         Action::Release(partition) => format!("release {partition}"),
         other => format!("{other:?}").to_lowercase(),
     }
@@ -113,14 +117,20 @@ fn a_checkpoint_is_persisted_only_after_its_offset_is_committed() {
     let core = &mut core(Persistence::Checkpoints);
     check(core, vec![], "persist at 10");
     check(core, vec![Input::Persisted(calls()), record(10), record(11), record(12)], "commit 10 11 12 up to 13");
-    check(core, vec![Input::Committed], "persist at 13");
+    check(core, vec![Input::Committed], "persist at 13 since 10");
+    // One that is not safe is nothing to add to.
+    let inputs = (13..16).map(record).chain([Input::NotPersisted(calls())]).collect();
+    check(core, inputs, "commit 13 14 15 up to 16");
+    let inputs = std::iter::once(Input::Committed).chain((16..19).map(record)).collect();
+    check(core, inputs, "commit 16 17 18 up to 19");
+    check(core, vec![Input::Committed], "persist at 19");
 }
 
 #[test]
 fn a_stop_leaves_a_checkpoint_of_the_last_record_then_releases() {
     let core = &mut core(Persistence::Checkpoints);
     check(core, vec![Input::Persisted(calls()), record(10), Input::Stop], "persist at 10, commit 10 up to 11");
-    check(core, vec![Input::Committed], "persist at 11");
+    check(core, vec![Input::Committed], "persist at 11 since 10");
     check(core, vec![Input::Persisted(calls())], "release in/0, stopped");
 }
 
@@ -128,7 +138,7 @@ fn a_stop_leaves_a_checkpoint_of_the_last_record_then_releases() {
 fn a_checkpoint_that_cannot_be_stored_does_not_hold_a_partition_back() {
     let core = &mut core(Persistence::Checkpoints);
     check(core, vec![Input::Persisted(calls()), record(10), Input::Stop], "persist at 10, commit 10 up to 11");
-    check(core, vec![Input::Committed], "persist at 11");
+    check(core, vec![Input::Committed], "persist at 11 since 10");
     check(core, vec![Input::NotPersisted(calls())], "release in/0, stopped");
 }
 

@@ -6,7 +6,7 @@ mod support;
 
 use ingest::IngestError;
 use ingest::Output;
-use ingest::checkpoint::{CheckpointStore, FolderStore, MemoryStore};
+use ingest::checkpoint::{Bucket, CheckpointStore};
 use ingest::engine::{EngineConfig, Limits, Membership};
 use ingest::produce::send_all;
 use ingest::read_back::Reader;
@@ -39,7 +39,7 @@ impl Desk {
         let config = EngineConfig {
             inputs: vec![calls.clone()],
             group: broker.unique("group"),
-            checkpoints: Some(Arc::new(MemoryStore::default())),
+            checkpoints: Some(Arc::new(Bucket::open("memory:").unwrap())),
             ..EngineConfig::new(broker.bootstrap())
         };
         Self { broker, calls, verdicts, config }
@@ -117,7 +117,7 @@ async fn members_that_come_and_go_hand_their_sessions_over() {
 async fn killed_engines_lose_and_double_nothing() {
     let mut desk = Desk::new(4).await;
     let folder = TempDir::new().unwrap();
-    let store = Arc::new(FolderStore::open(folder.path()).unwrap());
+    let store = Arc::new(Bucket::open(folder.path().to_str().unwrap()).unwrap());
     desk.config.checkpoints = Some(Arc::clone(&store) as Arc<dyn CheckpointStore>);
     let all = calls(&desk.calls, 20, 500);
     let mut reader = Reader::start(desk.broker.bootstrap(), &desk.verdicts).await.unwrap();

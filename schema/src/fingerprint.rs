@@ -4,7 +4,8 @@ use hmac::{Hmac, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use siphasher::sip::SipHasher24;
-use std::hash::Hasher as _;
+use siphasher::sip128::Hasher128 as _;
+use std::hash::{Hash, Hasher};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Keyed 64-bit fingerprint (SipHash-2-4, Aumasson and Bernstein 2012). Compare for equality only: a score must not
@@ -37,12 +38,52 @@ impl NameHash {
 
 /// A tenant's secret, from which session keys are derived. Zeroized on drop, absent from logs.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct TenantKey([u8; 32]);
+pub struct TenantKey {
+    secret: [u8; 32],
+    /// Key of [`StateId`]s, derived once.
+    states: [u64; 2],
+}
+
+/// Names a remembered state (of a session, of a principal): a keyed 128-bit fingerprint of what identifies it, so that
+/// neither can be made to meet another's by who chooses ids, nor a checkpoint be read for names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StateId(pub u128);
+
+impl Hash for StateId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0 as u64); // uniform already
+    }
+}
 
 impl TenantKey {
     /// Takes 32 secret bytes.
     pub fn new(secret: [u8; 32]) -> Self {
-        Self(secret)
+        let mut key = Self { secret, states: [0; 2] };
+        let derived = key.derive("states", "", "");
+        key.states = [word(&derived, 0), word(&derived, 8)];
+        key
+    }
+
+    /// Name of the state that these parts identify, in their order; a part may be missing.
+    pub fn state_id<'a>(&self, parts: impl IntoIterator<Item = Option<&'a str>>) -> StateId {
+        let [low, high] = self.states;
+        let mut hasher = siphasher::sip128::SipHasher24::new_with_keys(low, high);
+        for part in parts {
+            // Bytes that no UTF-8 text holds: no two lists of parts run together.
+            match part {
+                Some(text) => {
+                    hasher.write(text.as_bytes());
+                    hasher.write(&[0xff]);
+                }
+                None => hasher.write(&[0xfe]),
+            }
+        }
+        StateId(hasher.finish128().as_u128())
+    }
+
+    /// Tells one key from another without saying anything of it.
+    pub fn name(&self) -> u64 {
+        self.state_id([Some("name of the key")]).0 as u64
     }
 
     /// The key of one session's fingerprints.
@@ -70,7 +111,7 @@ impl TenantKey {
 
     /// HMAC-SHA256 as a KDF in one step (NIST SP 800-108r1, counter mode with a single block).
     fn derive(&self, label: &str, tenant: &str, context: &str) -> [u8; 32] {
-        let mut mac = match Hmac::<Sha256>::new_from_slice(&self.0) {
+        let mut mac = match Hmac::<Sha256>::new_from_slice(&self.secret) {
             Ok(mac) => mac,
             Err(_) => return [0; 32], // INVARIANT: HMAC takes a key of any length (RFC 2104, section 2).
         };
@@ -125,5 +166,22 @@ mod tests {
         assert_eq!(a.id, b.id);
         assert_ne!(a.id, TenantKey::new([8; 32]).session("t", "a").id);
         assert_eq!(format!("{key:?}"), "TenantKey(..)");
+    }
+
+    #[test]
+    fn states_of_different_owners_have_different_names() {
+        let key = TenantKey::new([7; 32]);
+        let id = |parts: &[Option<&str>]| key.state_id(parts.iter().copied());
+        let ids = [
+            id(&[Some("ab"), Some("c")]),
+            id(&[Some("a"), Some("bc")]),
+            id(&[Some("abc"), None]),
+            id(&[None, Some("abc")]),
+            TenantKey::new([8; 32]).state_id([Some("ab"), Some("c")]),
+        ];
+        for (at, one) in ids.iter().enumerate() {
+            assert!(ids[..at].iter().all(|other| other != one), "{at}");
+        }
+        assert_ne!(key.name(), TenantKey::new([8; 32]).name());
     }
 }

@@ -48,6 +48,10 @@ macro_rules! id {
                 if text.len() > $max {
                     return Err(IdError::TooLong { what: $what, bytes: text.len(), limit: $max });
                 }
+                // Of bytes below 0x80 those below 0x20 and 0x7f are controls; U+0080 to U+009F are two bytes long.
+                if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+                    return Ok(Self(text.into()));
+                }
                 match text.char_indices().find(|(_, c)| c.is_control()) {
                     Some((at, _)) => Err(IdError::Control { what: $what, at }),
                     None => Ok(Self(text.into())),

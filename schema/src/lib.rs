@@ -23,12 +23,12 @@ mod verdict;
 
 pub use call::{Call, Cost, Leaf, Phase, Segments, Shape, Status, Telemetry};
 pub use decision::{Decision, Ladder, Mode};
-pub use fingerprint::{Fp, KeyId, NameHash, TenantKey};
+pub use fingerprint::{Fp, KeyId, NameHash, StateId, TenantKey};
 pub use ids::{Agent, App, CallId, Device, IdError, Path, PolicyId, Principal, Session, Tenant, Tool, TraceParent};
 pub use query::{QueryRecord, QuerySketch};
 pub use raw::{RawCall, RawCost, RawSegments, RawTelemetry, RawToolInfo};
 pub use records::{DeadLetter, DeadReason, ModelChange, ModelRecord};
-pub use seal::{seal, seal_for_fit};
+pub use seal::{SessionSeal, seal, seal_for_fit};
 pub use standing::{Budgets, Standing};
 pub use text::{Cues, Sentence, Text, Token, TokenKind};
 pub use units::{Digest, Millis, PValue, Risk, UnitError};

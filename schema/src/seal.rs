@@ -15,19 +15,42 @@ use serde_json::Value;
 
 /// Seals one sighting under its session's key.
 pub fn seal(raw: &RawCall, key: &TenantKey) -> Call {
-    seal_under(raw, key, raw.session.as_str())
+    SessionSeal::new(raw, key).seal(raw, key)
+}
+
+/// The key of one session's fingerprints, derived once and kept for the session's later calls.
+pub struct SessionSeal(SessionKey);
+
+impl SessionSeal {
+    /// Of the session of `raw`.
+    pub fn new(raw: &RawCall, key: &TenantKey) -> Self {
+        Self(key.session(raw.tenant.as_str(), raw.session.as_str()))
+    }
+
+    /// As [`seal`]; `raw` is of the same tenant and session, `key` the one this was made from.
+    pub fn seal(&self, raw: &RawCall, key: &TenantKey) -> Call {
+        seal_under(raw, key, &self.0)
+    }
+}
+
+impl std::fmt::Debug for SessionSeal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SessionSeal(..)")
+    }
 }
 
 /// Seals a training call under a key that all sessions of one fit share, so that one session's words can be found in
 /// another's. For `fit` alone, with a key made for it and thrown away after: such calls are never written anywhere.
 pub fn seal_for_fit(raw: &RawCall, key: &TenantKey) -> Call {
-    seal_under(raw, key, "")
+    seal_under(raw, key, &key.session(raw.tenant.as_str(), ""))
 }
 
-fn seal_under(raw: &RawCall, key: &TenantKey, scope: &str) -> Call {
-    let session = key.session(raw.tenant.as_str(), scope);
-    let (args, args_cut) = leaves::of(&raw.args, &session);
-    let api = format!("{}\u{1f}{}", raw.app.as_ref().map_or("", |app| app.as_str()), raw.tool);
+fn seal_under(raw: &RawCall, key: &TenantKey, session: &SessionKey) -> Call {
+    let (args, args_cut) = leaves::of(&raw.args, session);
+    let queries = || {
+        let api = format!("{}\u{1f}{}", raw.app.as_ref().map_or("", |app| app.as_str()), raw.tool);
+        key.queries(raw.tenant.as_str(), &api)
+    };
     let (description, read_only) =
         raw.tool_info.as_ref().map_or((None, None), |info| (info.description.as_deref(), info.read_only));
     Call {
@@ -46,17 +69,17 @@ fn seal_under(raw: &RawCall, key: &TenantKey, scope: &str) -> Call {
         device: raw.device.clone(),
         app: raw.app.clone(),
         tool: raw.tool.clone(),
-        tool_stems: tokens::of_name(raw.tool.as_str(), &session),
-        tool_description: description.map(|text| tokens::of_phrase(text, &session)).unwrap_or_default(),
+        tool_stems: tokens::of_name(raw.tool.as_str(), session),
+        tool_description: description.map(|text| tokens::of_phrase(text, session)).unwrap_or_default(),
         read_only,
         fpk: session.id,
         args,
         args_cut,
-        mission: raw.mission.as_deref().map(|text| segment::seal_text(text, &session)),
+        mission: raw.mission.as_deref().map(|text| segment::seal_text(text, session)),
         status: raw.status,
-        result: raw.result.as_ref().map(|value| seal_value(value, &session)),
+        result: raw.result.as_ref().map(|value| seal_value(value, session)),
         result_bytes: raw.result_bytes,
-        query: sketch::of(&raw.args, || key.queries(raw.tenant.as_str(), &api)),
+        query: sketch::of(&raw.args, queries),
         segments_ms: raw.segments_ms.as_ref().map(|s| Segments {
             device: finite(s.device).unwrap_or(0.0),
             transit: finite(s.transit).unwrap_or(0.0),

@@ -77,9 +77,24 @@ share!(
     PValue, "p-value");
 
 /// SHA-256 of a model, policy set or bundle; written `sha256:<hex>`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Digest(pub [u8; 32]);
+
+/// Every verdict holds one: written without formatter or allocation.
+impl Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+        let mut text = *b"sha256:0000000000000000000000000000000000000000000000000000000000000000";
+        let (_, digits) = text.split_at_mut("sha256:".len());
+        for (pair, byte) in digits.chunks_mut(2).zip(self.0) {
+            if let [high, low] = pair {
+                (*high, *low) = (digit(byte >> 4), digit(byte & 15));
+            }
+        }
+        out.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
+    }
+}
 
 impl Digest {
     /// The digest of `bytes`.

@@ -6,6 +6,7 @@ mod read;
 pub use ca::Ca;
 pub use read::{ConfigError, load, load_mapping, parse};
 
+use crate::sinks::Decisions;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -17,6 +18,8 @@ pub struct Config {
     pub kafka: Kafka,
     /// When a session that nobody names is over.
     pub sessions: Sessions,
+    /// What `engine` keeps and writes.
+    pub engine: Engine,
     /// What keeps raw text out.
     pub seal: Seal,
     /// What says how risky a call looks.
@@ -64,6 +67,27 @@ pub struct Kafka {
     pub group: String,
     /// Create Vedette's own topics where they are missing. Default: true.
     pub create_topics: bool,
+    /// Further settings of the engine's Kafka clients (librdkafka's names), as a file of `name=value` lines such as
+    /// Kafka's own tools take with `--command-config`. Default: empty, which means none.
+    pub client_file: PathBuf,
+}
+
+/// The engine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Engine {
+    /// Where states are kept, so that sessions go on in another process: a folder, a `file://` URL, or
+    /// `s3://BUCKET/PREFIX` in a build that speaks it. One for each consumer group; needs `seal.key_file`. Default:
+    /// empty, which means that a session under way begins anew where its partition moves.
+    pub checkpoints: String,
+    /// Longest time between two checkpoints of a partition with traffic, in ms. Default: 30 seconds.
+    pub checkpoint_ms: u64,
+    /// Names this process within its group, across restarts; two processes need two names. Default: `0`.
+    pub instance: String,
+    /// Which calls get a decision on `agent.decisions`: `all` or `none`. Default: `all`.
+    pub decisions: Decisions,
+    /// Loopback address of `/healthz`, `/readyz` and `/metrics`. Default: `127.0.0.1:8183`; empty: not served.
+    pub listen: String,
 }
 
 /// The key of fingerprints.
@@ -145,13 +169,13 @@ pub struct Tls {
     pub revoked: PathBuf,
 }
 
-/// Bounds, each per partition.
+/// Bounds on memory, each per partition; what is beyond them is spilled to disk, in the folder of temporary files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Sessions kept; the least recently seen goes first. Default: 100,000.
+    /// Sessions in memory; the least recently seen is spilled first. Default: 20,000.
     pub sessions_max: u32,
-    /// Principals kept; the least recently seen goes first. Default: 100,000.
+    /// Principals in memory; the least recently seen is spilled first. Default: 2,000.
     pub principals_max: u32,
 }
 
@@ -160,6 +184,7 @@ impl Default for Config {
         Self {
             kafka: Kafka::default(),
             sessions: Sessions::default(),
+            engine: Engine::default(),
             seal: Seal::default(),
             detector: Detector::default(),
             policy: Policy::default(),
@@ -189,7 +214,24 @@ impl Default for Sessions {
 
 impl Default for Kafka {
     fn default() -> Self {
-        Self { brokers: "127.0.0.1:9092".into(), group: "vedette".into(), create_topics: true }
+        Self {
+            brokers: "127.0.0.1:9092".into(),
+            group: "vedette".into(),
+            create_topics: true,
+            client_file: PathBuf::new(),
+        }
+    }
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self {
+            checkpoints: String::new(),
+            checkpoint_ms: 30_000,
+            instance: "0".into(),
+            decisions: Decisions::default(),
+            listen: "127.0.0.1:8183".into(),
+        }
     }
 }
 
@@ -228,7 +270,7 @@ impl Policy {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { sessions_max: 100_000, principals_max: 100_000 }
+        Self { sessions_max: 20_000, principals_max: 2_000 }
     }
 }
 

@@ -243,6 +243,37 @@ pub enum Failure {
         #[from]
         source: ingest::IngestError,
     },
+    /// A store of checkpoints that cannot be used.
+    #[error("states cannot be kept")]
+    #[diagnostic(
+        code(vedette::checkpoints),
+        help("check `engine.checkpoints`: a folder that may be written to, or s3:// in a build with the feature `s3`")
+    )]
+    Checkpoints {
+        /// Why.
+        source: ingest::checkpoint::CheckpointError,
+    },
+    /// States that the next process could not compare with anything.
+    #[error("`engine.checkpoints` is set and `seal.key_file` is not")]
+    #[diagnostic(
+        code(vedette::checkpoints::no_key),
+        help(
+            "name a key file: with a fresh key for each run, no state of an earlier run says anything; the file is made where it is missing"
+        )
+    )]
+    CheckpointsWithoutKey,
+    /// A line of client settings that is none.
+    #[error("line {line} of `{path}` is no `name=value`")]
+    #[diagnostic(
+        code(vedette::kafka::client_file),
+        help("one librdkafka setting a line, e.g. security.protocol=SASL_SSL")
+    )]
+    ClientSetting {
+        /// The file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: u32,
+    },
     /// A file cannot be read.
     #[error("cannot read `{path}`")]
     #[diagnostic(code(vedette::read), help("check the path and who may read it"))]

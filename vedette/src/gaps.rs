@@ -1,18 +1,22 @@
 //! Sessions that nobody names ([`How::Idle`]) are one for ever as a decoder derives them; here they end where no call came
 //! for a while. By the calls' own times: a replay cuts where the live stream was cut.
 
-use crate::states::{Bounded, SessionKey};
+use crate::states::{self, States, Who};
+use ingest::RestoreError;
+use ingest::checkpoint::{Entries, Scope};
 use schema::decode::session::after_gap;
-use schema::{How, Millis, RawCall};
+use schema::{How, Millis, RawCall, TenantKey};
+use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 
-/// The runs under way, bounded; the least recently seen goes first.
+/// The runs under way.
 pub struct Gaps {
     idle_ms: u64,
-    runs: Bounded<SessionKey, Run>,
+    runs: States<Run>,
 }
 
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Run {
     /// Time of its first call; none for the first run of all, which keeps the plain session.
     from: Option<Millis>,
@@ -22,16 +26,16 @@ struct Run {
 impl Gaps {
     /// Sessions end after `idle_ms` without a call.
     pub fn new(idle_ms: u64, max: NonZeroU32) -> Self {
-        Self { idle_ms, runs: Bounded::new(max) }
+        Self { idle_ms, runs: States::new(max) }
     }
 
     /// The call with the session of its run; none where it has the right one already. A call that comes late belongs to
     /// the run under way.
-    pub fn cut(&mut self, call: &RawCall) -> Option<RawCall> {
+    pub fn cut(&mut self, call: &RawCall, key: &TenantKey) -> Option<RawCall> {
         if call.how != How::Idle {
             return None;
         }
-        let run = self.runs.of(SessionKey::from(call));
+        let run = self.runs.of(states::of_session(key, &Who::from(call)));
         if run.last.is_some_and(|last| call.at.since(last) > self.idle_ms) {
             run.from = Some(call.at);
         }
@@ -40,12 +44,39 @@ impl Gaps {
         let session = after_gap(&call.session, run.from?).ok()?;
         Some(RawCall { session, ..call.clone() })
     }
+
+    /// Remembers from now on what changes.
+    pub fn track(&mut self) {
+        self.runs.track();
+    }
+
+    /// The runs, or those that changed.
+    pub fn entries(&mut self, scope: Scope, out: &mut Entries) {
+        self.runs.entries(RUN, scope, out);
+    }
+
+    /// Takes in an entry of a checkpoint, if it is a run.
+    pub fn restore(&mut self, entry: (&[u8], Option<&[u8]>)) -> Result<bool, RestoreError> {
+        self.runs.restore(RUN, entry)
+    }
+
+    /// Bytes of what is spilled to disk.
+    pub fn spilled_bytes(&self) -> u64 {
+        self.runs.spilled_bytes()
+    }
 }
+
+/// Kind of its entries in a checkpoint.
+const RUN: u8 = b'g';
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use schema::decode::{Received, native};
+
+    fn key() -> TenantKey {
+        TenantKey::new([7; 32])
+    }
 
     fn call(at: u64, who: &str) -> RawCall {
         let record = serde_json::json!({"at": at, "tool": "t", "principal": who}).to_string();
@@ -55,7 +86,7 @@ mod tests {
     #[test]
     fn a_session_ends_where_it_was_idle_and_a_late_call_joins_the_run_under_way() {
         let mut gaps = Gaps::new(1_000, NonZeroU32::new(8).unwrap());
-        let mut session = |at, who| gaps.cut(&call(at, who)).map(|call| call.session.to_string());
+        let mut session = |at, who| gaps.cut(&call(at, who), &key()).map(|call| call.session.to_string());
         assert_eq!(session(10_000, "a"), None);
         assert_eq!(session(11_000, "a"), None, "exactly the gap is none");
         let second = session(12_001, "a").unwrap();
@@ -70,6 +101,6 @@ mod tests {
     fn a_named_session_is_never_cut() {
         let mut gaps = Gaps::new(1, NonZeroU32::new(8).unwrap());
         let named = |at| RawCall { how: How::Explicit, ..call(at, "a") };
-        assert!(gaps.cut(&named(1)).is_none() && gaps.cut(&named(9_000_000)).is_none());
+        assert!(gaps.cut(&named(1), &key()).is_none() && gaps.cut(&named(9_000_000), &key()).is_none());
     }
 }

@@ -2,12 +2,17 @@
 //! [`commands`] drives it.
 #![cfg_attr(test, allow(clippy::indexing_slicing))]
 
+/// A fifth of a call's time went into the C library's allocator: what one thread allocates here, another frees.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub mod pipeline; // the path, in order
 
 pub mod gaps; // sessions that nobody names, cut where they were idle
 pub mod sightings; // one call, several sightings
 pub mod sinks; // a judged call → the records others read
 pub mod states; // what is remembered, bounded
+pub mod tally; // counts of all pipelines of a process
 
 pub mod device_risk; // alerts → what the authority is told of a device
 pub mod judge; // a data set through the pipeline

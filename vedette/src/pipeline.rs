@@ -2,11 +2,14 @@
 
 use crate::decoders::Decoders;
 use crate::gaps::Gaps;
-use crate::sightings::{Observed, Sightings};
-use crate::states::{Bounded, PrincipalKey, SessionKey};
+use crate::sightings::{Observed, Sighting, Sightings};
+use crate::states::{self, States, Who};
 use detector::{Detector, Looked, PrincipalState};
+use ingest::RestoreError;
+use ingest::checkpoint::{Entries, Scope};
 use policy::PolicySet;
-use schema::{Call, Decision, Mode, RawCall, Risk, Standing, TenantKey, Verdict};
+use schema::{Call, Decision, Mode, RawCall, Risk, SessionSeal, Standing, StateId, TenantKey, Verdict};
+use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -27,9 +30,9 @@ pub struct Parts {
     pub mode: Mode,
     /// At most this share of honest sessions is flagged.
     pub alpha: f64,
-    /// Sessions remembered.
+    /// Sessions kept in memory by each pipeline.
     pub sessions_max: NonZeroU32,
-    /// Principals remembered.
+    /// Principals kept in memory by each pipeline.
     pub principals_max: NonZeroU32,
 }
 
@@ -37,20 +40,35 @@ pub struct Parts {
 pub struct Pipeline {
     parts: Arc<Parts>,
     gaps: Gaps,
-    sessions: Bounded<SessionKey, Open>,
-    principals: Bounded<PrincipalKey, PrincipalState>,
+    sessions: States<Open>,
+    principals: States<PrincipalState>,
+    counts: Counts,
+}
+
+/// What a pipeline counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Calls of an earlier time than their session's last, by more than two seconds.
+    pub late: u64,
+    /// Sightings that told nothing new.
+    pub repeated: u64,
 }
 
 /// A session under way.
-#[derive(Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Open {
     sightings: Sightings,
     standing: Option<Standing>,
     flagged: bool,
+    #[serde(skip)]
+    seal: Option<SessionSeal>,
 }
 
 /// A call and what came of it.
 pub struct Judged {
+    /// Names its session's state.
+    pub session: StateId,
     /// As sealed.
     pub call: Call,
     /// What the detector says.
@@ -72,27 +90,45 @@ pub struct Judged {
 impl Pipeline {
     /// Remembers nothing yet.
     pub fn new(parts: Arc<Parts>) -> Self {
-        let (sessions, principals) = (Bounded::new(parts.sessions_max), Bounded::new(parts.principals_max));
+        let (sessions, principals) = (States::new(parts.sessions_max), States::new(parts.principals_max));
         let gaps = Gaps::new(parts.idle_ms, parts.sessions_max);
-        Self { parts, gaps, sessions, principals }
+        Self { parts, gaps, sessions, principals, counts: Counts::default() }
     }
 
     /// From a call as it came to a verdict; none for a later sighting of a call that was judged already. Raw text ends
     /// at the second line.
     pub fn judge(&mut self, raw: &RawCall) -> Option<Judged> {
-        let cut = self.gaps.cut(raw);
-        self.judge_sealed(schema::seal(cut.as_ref().unwrap_or(raw), &self.parts.key))
+        let key = &self.parts.key;
+        let cut = self.gaps.cut(raw, key);
+        let raw = cut.as_ref().unwrap_or(raw);
+        let session = states::of_session(key, &Who::from(raw));
+        let open = self.sessions.of(session);
+        let call = open.seal.get_or_insert_with(|| SessionSeal::new(raw, key)).seal(raw, key);
+        self.observe(session, call)
     }
 
     /// The same for a call that was sealed before, under the key of [`Parts`].
     pub fn judge_sealed(&mut self, call: Call) -> Option<Judged> {
+        let session = states::of_session(&self.parts.key, &Who::from(&call));
+        self.observe(session, call)
+    }
+
+    fn observe(&mut self, session: StateId, call: Call) -> Option<Judged> {
         // Features, scores and fusion of the session's stage.
-        let open = self.sessions.of(SessionKey::of(&call));
-        let Observed { looked, sequence_risk } = open.sightings.observe(&self.parts.detector, &call)?;
+        let open = self.sessions.of(session);
+        let Observed { looked, sequence_risk } = match open.sightings.observe(&self.parts.detector, &call) {
+            Sighting::First(observed) => *observed,
+            Sighting::Later => return None,
+            Sighting::Repeated => {
+                self.counts.repeated += 1;
+                return None;
+            }
+        };
 
         // The same of the principal's stage: what only several sessions together show.
         let of_principal = detector::query_record(&call).and_then(|query| {
-            self.parts.detector.observe_principal(self.principals.of(PrincipalKey::of(&call)), &query)
+            let id = states::of_principal(&self.parts.key, &Who::from(&call));
+            self.parts.detector.observe_principal(self.principals.of(id), &query)
         });
 
         let Looked { verdict: of_session, row, edge, .. } = looked;
@@ -102,9 +138,10 @@ impl Pipeline {
         };
         let first_flagged = verdict.flagged(self.parts.alpha) && !std::mem::replace(&mut open.flagged, true);
         let before = open.standing.take();
+        self.counts.late += u64::from(before.as_ref().is_some_and(|before| before.at.since(call.at) > LATE_MS));
         let standing = policy::stand(before.as_ref(), &call, &verdict);
         open.standing = Some(standing.clone());
-        Some(Judged { call, verdict, row, edge, before, standing, first_flagged, sequence_risk })
+        Some(Judged { session, call, verdict, row, edge, before, standing, first_flagged, sequence_risk })
     }
 
     /// From a verdict to a decision, at the call's own time.
@@ -113,8 +150,64 @@ impl Pipeline {
         policy::decide(&request, &self.parts.policies, self.parts.mode, judged.call.at)
     }
 
+    /// Remembers from now on what changes, for [`Pipeline::entries`].
+    pub fn track_changes(&mut self) {
+        self.gaps.track();
+        self.sessions.track();
+        self.principals.track();
+    }
+
+    /// All that is remembered, or what of it is new since this was asked last.
+    pub fn entries(&mut self, scope: Scope) -> Entries {
+        let mut entries = Entries::default();
+        entries.push(b"", Some(&self.parts.key.name().to_le_bytes()));
+        self.gaps.entries(scope, &mut entries);
+        self.sessions.entries(SESSION, scope, &mut entries);
+        self.principals.entries(PRINCIPAL, scope, &mut entries);
+        entries
+    }
+
+    /// Takes in entries of a checkpoint.
+    pub fn restore(&mut self, entries: &Entries) -> Result<(), RestoreError> {
+        for entry in entries.iter() {
+            let taken = self.sessions.restore(SESSION, entry)?
+                || self.principals.restore(PRINCIPAL, entry)?
+                || self.gaps.restore(entry)?;
+            if entry.0.is_empty() && entry.1 != Some(&self.parts.key.name().to_le_bytes()) {
+                return Err(RestoreError::new(
+                    "it was sealed under another key: configure the `seal.key_file` it was made with, or another store",
+                ));
+            }
+            if !taken && !entry.0.is_empty() {
+                return Err(RestoreError::new("it holds entries of an unknown kind"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sessions in memory and on disk.
+    pub fn sessions(&self) -> (usize, usize) {
+        self.sessions.count()
+    }
+
+    /// Bytes of what is spilled to disk.
+    pub fn spilled_bytes(&self) -> u64 {
+        self.gaps.spilled_bytes() + self.sessions.spilled_bytes() + self.principals.spilled_bytes()
+    }
+
+    /// Counts since the start.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
     /// What all pipelines of the process share.
     pub fn parts(&self) -> &Parts {
         &self.parts
     }
 }
+
+/// A call that is this much older than its session's last is counted as late; it is judged like any other.
+const LATE_MS: u64 = 2_000;
+/// Kinds of entries in a checkpoint.
+const SESSION: u8 = b's';
+const PRINCIPAL: u8 = b'p';

@@ -3,26 +3,40 @@
 
 use detector::{Detector, Looked, SessionState};
 use schema::{Call, CallId, NameHash, Phase, Risk};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// A session's state, and the calls of it whose result is still to come.
 ///
 /// The state has folded finished calls only, in order. Pending ones lie over it: a verdict is made on a copy that has
 /// folded them, too, so when a result arrives its call is folded once, with the result.
-#[derive(Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Sightings {
     folded: SessionState,
     pending: VecDeque<Pending>,
     /// `folded` and all of `pending`, where that was needed and still holds.
+    #[serde(skip)]
     ahead: Option<Box<SessionState>>,
     /// Ids judged last, as hashes.
     judged: VecDeque<NameHash>,
 }
 
+#[derive(Debug, Serialize, Deserialize)]
 struct Pending {
     call: Call,
     /// Its result is here; it waits for the calls before it.
     finished: bool,
+}
+
+/// Which sighting of its call a record is.
+pub enum Sighting {
+    /// The first: it is judged.
+    First(Box<Observed>),
+    /// A later one, which told something new.
+    Later,
+    /// One that told nothing new.
+    Repeated,
 }
 
 /// What the session's stage says of a call.
@@ -34,16 +48,16 @@ pub struct Observed {
 }
 
 impl Sightings {
-    /// The verdict on a first sighting; none for a later one, which is taken note of.
-    pub fn observe(&mut self, detector: &Detector, call: &Call) -> Option<Observed> {
+    /// The verdict on a first sighting; a later one is taken note of.
+    pub fn observe(&mut self, detector: &Detector, call: &Call) -> Sighting {
         if !self.is_first(&call.id) {
-            self.add(detector, call);
-            return None;
+            return if self.add(detector, call) { Sighting::Later } else { Sighting::Repeated };
         }
         let finished = call.phase != Phase::Request;
         if finished && self.pending.is_empty() {
             let looked = detector.observe_closely(&mut self.folded, call);
-            return Some(Observed { looked, sequence_risk: self.folded.sequence_risk() });
+            let sequence_risk = self.folded.sequence_risk();
+            return Sighting::First(Box::new(Observed { looked, sequence_risk }));
         }
         if self.pending.len() >= PENDING_MAX {
             self.fold_oldest(detector);
@@ -65,7 +79,7 @@ impl Sightings {
             Observed { looked, sequence_risk }
         };
         self.pending.push_back(Pending { call: call.clone(), finished });
-        Some(observed)
+        Sighting::First(Box::new(observed))
     }
 
     fn is_first(&mut self, id: &CallId) -> bool {
@@ -80,8 +94,9 @@ impl Sightings {
         true
     }
 
-    /// Adds what a later sighting knows, then folds the calls that wait for nothing any more.
-    fn add(&mut self, detector: &Detector, later: &Call) {
+    /// Adds what a later sighting knows, then folds the calls that wait for nothing any more. Whether it was news.
+    fn add(&mut self, detector: &Detector, later: &Call) -> bool {
+        let mut news = false;
         let pending = self.pending.iter_mut().find(|pending| pending.call.id == later.id && !pending.finished);
         if let Some(pending) = pending.filter(|_| later.phase != Phase::Request) {
             let call = &mut pending.call;
@@ -93,10 +108,12 @@ impl Sightings {
             pending.finished = true;
             // What comes after it is to be judged knowing its result.
             self.ahead = None;
+            news = true;
         }
         while self.pending.front().is_some_and(|pending| pending.finished) {
             self.fold_oldest(detector);
         }
+        news
     }
 
     fn fold_oldest(&mut self, detector: &Detector) {

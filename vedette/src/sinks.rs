@@ -3,25 +3,67 @@
 mod ocsf;
 
 use crate::pipeline::Judged;
+use crate::states::Uniform;
 use ingest::Output;
-use schema::{Decision, topics};
+use schema::{Decision, Standing, StateId, topics};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
-/// Verdict, standing, decision, and an alert where the call is the first flagged of its session.
-pub fn records(judged: &Judged, decision: &Decision, alpha: f64) -> Vec<Output> {
+/// Which calls get a decision from the engine. Gateways that ask get theirs in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decisions {
+    /// Every call: what the policies say, or would say.
+    #[default]
+    All,
+    /// None: for an engine that only scores. Policies cost more than the scoring.
+    None,
+}
+
+/// Verdict, decision, and an alert where the call is the first flagged of its session.
+pub fn records(judged: &Judged, decision: Option<&Decision>, alpha: f64) -> Vec<Output> {
     let key = judged.verdict.session.as_str().as_bytes();
-    let mut outputs = vec![
-        record(topics::VERDICTS, key, &judged.verdict),
-        record(topics::STANDING, key, &judged.standing),
-        record(topics::DECISIONS, key, decision),
-    ];
+    let mut outputs = vec![record(topics::VERDICTS, key, &judged.verdict)];
+    outputs.extend(decision.map(|decision| record(topics::DECISIONS, key, decision)));
     if judged.first_flagged {
         outputs.push(record(topics::ALERTS, key, &ocsf::finding(judged, alpha)));
     }
     outputs
 }
 
-fn record(topic: &str, key: &[u8], value: &impl serde::Serialize) -> Output {
+/// The last standing of each session of a batch: the topic is compacted, so earlier ones tell nobody anything.
+#[derive(Default)]
+pub struct Standings {
+    at: HashMap<StateId, usize, Uniform>,
+    last: Vec<Standing>,
+}
+
+impl Standings {
+    /// Stands for the session's earlier one.
+    pub fn put(&mut self, session: StateId, standing: Standing) {
+        let at = *self.at.entry(session).or_insert(self.last.len());
+        match self.last.get_mut(at) {
+            Some(last) => *last = standing,
+            None => self.last.push(standing),
+        }
+    }
+
+    /// All of them as records, in the order their sessions came; none is left.
+    pub fn take(&mut self) -> Vec<Output> {
+        self.at.clear();
+        let outputs = |standing: Standing| record(topics::STANDING, standing.session.as_str().as_bytes(), &standing);
+        self.last.drain(..).map(outputs).collect()
+    }
+}
+
+fn record(topic: &str, key: &[u8], value: &impl Serialize) -> Output {
     // INVARIANT: strings, integers and finite numbers only, so the record is always representable.
-    let payload = serde_json::to_vec(value).unwrap_or_default();
+    let mut payload = Vec::with_capacity(RECORD_BYTES);
+    if serde_json::to_writer(&mut payload, value).is_err() {
+        payload.clear();
+    }
     Output { topic: topic.to_owned(), key: key.to_vec(), payload }
 }
+
+/// Most records are shorter.
+const RECORD_BYTES: usize = 384;

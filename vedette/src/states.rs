@@ -1,108 +1,248 @@
-//! What is remembered of each session and principal: bounded, the least recently seen goes first.
+//! What is remembered of each session and principal. The busy ones are in memory; the least recently seen are spilled
+//! to disk and brought back as they were. Spilling changes nothing that anyone can see.
 
+mod spill;
+
+use ingest::RestoreError;
+use ingest::checkpoint::{Entries, Scope};
 use lru::LruCache;
-use schema::{Call, Device, Principal, RawCall, Session, Tenant};
-use std::hash::Hash;
+use schema::{Call, Device, Principal, RawCall, Session, StateId, Tenant, TenantKey};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use spill::Spill;
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::num::NonZeroU32;
 
-/// Whose session a state belongs to. An agent chooses its session id but not the rest, so it can neither join nor
-/// leave another's state.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SessionKey {
-    tenant: Tenant,
-    principal: Option<Principal>,
-    device: Option<Device>,
-    session: Session,
+/// Whose a call is. An agent chooses its session id but not the rest, so it can neither join nor leave another's state.
+pub struct Who<'a> {
+    tenant: &'a Tenant,
+    principal: Option<&'a Principal>,
+    device: Option<&'a Device>,
+    session: &'a Session,
 }
 
-impl SessionKey {
-    /// The state that `call` moves.
-    pub fn of(call: &Call) -> Self {
-        Self {
-            tenant: call.tenant.clone(),
-            principal: call.principal.clone(),
-            device: call.device.clone(),
-            session: call.session.clone(),
-        }
+impl<'a> From<&'a RawCall> for Who<'a> {
+    fn from(call: &'a RawCall) -> Self {
+        let (principal, device) = (call.principal.as_ref(), call.device.as_ref());
+        Self { tenant: &call.tenant, principal, device, session: &call.session }
     }
 }
 
-impl From<&RawCall> for SessionKey {
-    fn from(call: &RawCall) -> Self {
-        Self {
-            tenant: call.tenant.clone(),
-            principal: call.principal.clone(),
-            device: call.device.clone(),
-            session: call.session.clone(),
-        }
+impl<'a> From<&'a Call> for Who<'a> {
+    fn from(call: &'a Call) -> Self {
+        let (principal, device) = (call.principal.as_ref(), call.device.as_ref());
+        Self { tenant: &call.tenant, principal, device, session: &call.session }
     }
+}
+
+/// The state that a call of `who` moves.
+pub fn of_session(key: &TenantKey, who: &Who<'_>) -> StateId {
+    key.state_id([
+        Some("session"),
+        Some(who.tenant.as_str()),
+        who.principal.map(AsRef::as_ref),
+        who.device.map(AsRef::as_ref),
+        Some(who.session.as_str()),
+    ])
 }
 
 /// Who answers for calls across sessions. Where no principal is known each session stands for itself: sessions that
 /// merely share an agent stay independent.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct PrincipalKey {
-    tenant: Tenant,
-    who: Who,
+pub fn of_principal(key: &TenantKey, who: &Who<'_>) -> StateId {
+    let (kind, name) = match who.principal {
+        Some(principal) => ("principal", principal.as_str()),
+        None => ("alone", who.session.as_str()),
+    };
+    key.state_id([Some(kind), Some(who.tenant.as_str()), Some(name)])
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Who {
-    Principal(Principal),
-    Session(Session),
+/// States by id, at most so many of them in memory.
+pub struct States<S> {
+    busy: LruCache<StateId, S, Uniform>,
+    busy_max: usize,
+    spill: Spill,
+    /// States that differ from the last checkpoint; empty unless [`States::track`]ed.
+    changed: HashSet<StateId, Uniform>,
+    tracked: bool,
 }
 
-impl PrincipalKey {
-    /// The state that the query of `call` moves.
-    pub fn of(call: &Call) -> Self {
-        let who = match &call.principal {
-            Some(principal) => Who::Principal(principal.clone()),
-            None => Who::Session(call.session.clone()),
-        };
-        Self { tenant: call.tenant.clone(), who }
-    }
-}
-
-/// At most `max` states by key.
-pub struct Bounded<K: Hash + Eq, S> {
-    states: LruCache<K, S>,
-    max: usize,
-    evicted: u64,
-}
-
-impl<K: Hash + Eq, S: Default> Bounded<K, S> {
+impl<S: Default + Serialize + DeserializeOwned> States<S> {
     /// Empty; takes no memory until used.
-    pub fn new(max: NonZeroU32) -> Self {
-        Self { states: LruCache::unbounded(), max: max.get() as usize, evicted: 0 }
-    }
-
-    /// The state of `key`, a new one where there is none; the least recently used goes when there are too many.
-    pub fn of(&mut self, key: K) -> &mut S {
-        if !self.states.contains(&key) && self.states.len() >= self.max {
-            self.states.pop_lru();
-            self.evicted += 1;
+    pub fn new(busy_max: NonZeroU32) -> Self {
+        Self {
+            busy: LruCache::unbounded_with_hasher(Uniform::default()),
+            busy_max: busy_max.get() as usize,
+            spill: Spill::default(),
+            changed: HashSet::default(),
+            tracked: false,
         }
-        self.states.get_or_insert_mut(key, S::default)
     }
 
-    /// States that had to go.
-    pub fn evicted(&self) -> u64 {
-        self.evicted
+    /// Remembers from now on what changes, for [`States::entries`].
+    pub fn track(&mut self) {
+        self.tracked = true;
+    }
+
+    /// The state of `id`, a new one where there is none, to be changed.
+    pub fn of(&mut self, id: StateId) -> &mut S {
+        if self.tracked {
+            self.changed.insert(id);
+        }
+        if !self.busy.contains(&id) {
+            let state = self.spill.take(id).and_then(|bytes| decode(&bytes));
+            if self.busy.len() >= self.busy_max {
+                self.spill_one();
+            }
+            self.busy.put(id, state.unwrap_or_default());
+        }
+        self.busy.get_or_insert_mut(id, S::default)
+    }
+
+    /// States in memory and on disk.
+    pub fn count(&self) -> (usize, usize) {
+        (self.busy.len(), self.spill.len())
+    }
+
+    /// Bytes of what is on disk.
+    pub fn spilled_bytes(&self) -> u64 {
+        self.spill.live_bytes()
+    }
+
+    /// The states, or those that changed, under `kind` and their id.
+    pub fn entries(&mut self, kind: u8, scope: Scope, out: &mut Entries) {
+        let changed = std::mem::take(&mut self.changed);
+        let ids: Vec<StateId> = match scope {
+            Scope::All => self.busy.iter().map(|(id, _)| *id).chain(self.spill.ids()).collect(),
+            Scope::Changed => changed.into_iter().collect(),
+        };
+        for id in ids {
+            let bytes = self.busy.peek(&id).map(encode).or_else(|| self.spill.get(id));
+            out.push(&key(kind, id), bytes.as_deref());
+        }
+    }
+
+    /// Takes in an entry of a checkpoint, if it is one of `kind`.
+    pub fn restore(&mut self, kind: u8, entry: (&[u8], Option<&[u8]>)) -> Result<bool, RestoreError> {
+        let Some((found, id)) = entry.0.split_first() else { return Ok(false) };
+        if *found != kind {
+            return Ok(false);
+        }
+        let id = id.try_into().map_err(|_| RestoreError::new("the key of a state is not 16 bytes"))?;
+        let id = StateId(u128::from_le_bytes(id));
+        self.busy.pop(&id);
+        match entry.1 {
+            Some(state) => self.spill.put(id, state), // read when it is needed
+            None => self.spill.remove(id),
+        }
+        Ok(true)
+    }
+
+    fn spill_one(&mut self) {
+        if let Some((id, state)) = self.busy.pop_lru() {
+            self.spill.put(id, &encode(&state));
+        }
+        if self.spill.len() > SPILLED_MAX
+            && let Some(id) = self.spill.forget_oldest()
+            && self.tracked
+        {
+            self.changed.insert(id);
+        }
+    }
+}
+
+fn key(kind: u8, id: StateId) -> [u8; 17] {
+    let mut key = [kind; 17];
+    let (_, bytes) = key.split_at_mut(1);
+    bytes.copy_from_slice(&id.0.to_le_bytes());
+    key
+}
+
+/// Fields by name (MessagePack): a state with a field more, or one less, is still read.
+fn encode<S: Serialize>(state: &S) -> Vec<u8> {
+    // INVARIANT: maps, lists, strings and numbers only, so a state is always representable.
+    rmp_serde::to_vec_named(state).unwrap_or_default()
+}
+
+fn decode<S: DeserializeOwned>(bytes: &[u8]) -> Option<S> {
+    rmp_serde::from_slice(bytes)
+        .inspect_err(|error| tracing::error!(%error, "a state does not fit this build: its session begins anew"))
+        .ok()
+}
+
+/// States on disk, at most; the one not seen for longest is forgotten.
+const SPILLED_MAX: usize = 10_000_000;
+
+/// Hashes what is uniform already.
+pub(crate) type Uniform = BuildHasherDefault<Pass>;
+
+/// Passes a word through.
+#[derive(Default)]
+pub(crate) struct Pass(u64);
+
+impl Hasher for Pass {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+    fn write_u64(&mut self, word: u64) {
+        self.0 = word;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn states(busy_max: u32) -> States<Vec<u32>> {
+        States::new(NonZeroU32::new(busy_max).unwrap())
+    }
+
+    fn all(states: &mut States<Vec<u32>>) -> Entries {
+        let mut entries = Entries::default();
+        states.entries(b's', Scope::All, &mut entries);
+        Entries::folded([&entries])
+    }
+
+    proptest! {
+        /// Two in memory, or all of them; checkpoints anywhere; a successor that takes over from the segments.
+        #[test]
+        fn spilling_and_checkpoints_change_nothing(steps in proptest::collection::vec((0u128..9, any::<u32>(), 0u8..8), 1..120)) {
+            let (mut roomy, mut tight) = (states(100), states(2));
+            tight.track();
+            let mut segments = Vec::new();
+            for (id, word, dice) in steps {
+                roomy.of(StateId(id)).push(word);
+                tight.of(StateId(id)).push(word);
+                if dice == 0 {
+                    let mut segment = Entries::default();
+                    tight.entries(b's', Scope::Changed, &mut segment);
+                    segments.push(segment);
+                }
+                if dice == 1 {
+                    let mut segment = Entries::default();
+                    tight.entries(b's', Scope::Changed, &mut segment);
+                    segments.push(segment);
+                    tight = states(2);
+                    tight.track();
+                    for entry in segments.iter().flat_map(Entries::iter) {
+                        prop_assert!(tight.restore(b's', entry).unwrap());
+                    }
+                }
+                prop_assert_eq!(roomy.of(StateId(id)), tight.of(StateId(id)));
+            }
+            prop_assert_eq!(all(&mut roomy), all(&mut tight));
+        }
+    }
 
     #[test]
-    fn the_least_recently_seen_goes_first() {
-        let mut states: Bounded<u8, u32> = Bounded::new(NonZeroU32::new(2).unwrap());
-        *states.of(1) = 10;
-        *states.of(2) = 20;
-        assert_eq!(*states.of(1), 10);
-        *states.of(3) = 30;
-        assert_eq!((*states.of(1), *states.of(3), states.evicted()), (10, 30, 1));
-        assert_eq!(*states.of(2), 0, "session 2 was seen longest ago");
+    fn entries_of_another_kind_are_left_to_others_and_broken_ones_refused() {
+        let mut states = states(2);
+        assert!(!states.restore(b's', (&key(b'p', StateId(1)), Some(b""))).unwrap());
+        assert!(!states.restore(b's', (b"", Some(b""))).unwrap());
+        assert!(states.restore(b's', (b"s123", Some(b""))).is_err());
     }
 }

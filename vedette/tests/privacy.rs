@@ -4,11 +4,11 @@
 mod world;
 
 use datasets::{Dataset, Labels};
-use ingest::Output;
 use ingest::engine::{Delivery, EngineConfig};
 use ingest::mock::MockKafka;
 use ingest::read_back::Reader;
-use schema::{Millis, topics};
+use ingest::{Operator, Output};
+use schema::topics;
 use serde_json::{Value, json};
 use std::process::Command;
 use std::sync::Arc;
@@ -94,7 +94,8 @@ async fn a_planted_secret_is_in_no_topic_of_ours_and_a_bad_record_leaves_its_rea
     let mut progress = engine.progress();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let stopped = async move { drop(stopped.await) };
-    let engine = tokio::spawn(vedette::commands::engine::judge_all(engine, Arc::clone(&parts), Millis(0), stopped));
+    let judge = move |_| -> Box<dyn Operator> { Box::new(vedette::operator::Judge::new(Arc::clone(&parts))) };
+    let engine = tokio::spawn(ingest::engine::run(engine, judge, stopped));
 
     let calls: Vec<Output> = set.calls.iter().take(150).map(vedette::commands::replay::record).collect();
     let broken = format!("{{\"tool\":\"{}\",\"at\":{{}},\"note\":\"{}\"", SECRETS[0], SECRETS[2]);

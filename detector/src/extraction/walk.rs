@@ -2,10 +2,12 @@
 
 use super::sketch::{Vector, distance2};
 use super::space::Space;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// Queries of one principal to one API, bounded.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Walk {
     /// Fingerprints of the last distinct queries, oldest first.
     seen: VecDeque<u64>,
@@ -26,7 +28,8 @@ pub(super) struct Walk {
 }
 
 /// What one distinct query adds.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Step {
     /// Weight in (0, 1]: 1 for a query in a region of its own, small where this principal asked much already.
     pub(super) weight: f64,
@@ -37,7 +40,8 @@ pub(super) struct Step {
 }
 
 /// Weighted sums over queries.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Sums {
     pub(super) weight: f64,
     pub(super) weight2: f64,

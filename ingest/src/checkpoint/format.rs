@@ -1,21 +1,22 @@
-//! A checkpoint as bytes.
+//! One segment of a checkpoint as bytes.
 //!
 //! ```text
 //! 8  magic "VDTCKPT\n"
 //! 4  format version, little-endian, as every number here
 //! 8  offset
+//! 8  offset of the checkpoint it adds to, or -1      (since version 2)
 //! 1  1 when there is a model, else 0
 //! 32 the model's SHA-256, or zeros
-//! 8  length of the state
-//! …  the state
+//! 8  length of the entries
+//! …  the entries                                     (version 1: a state of one piece)
 //! 32 SHA-256 of everything before
 //! ```
 
-use super::Checkpoint;
+use super::{Checkpoint, Entries};
 use schema::Digest;
 
 /// Newest version this build reads, and the one it writes.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Why bytes are no checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +33,19 @@ pub enum FormatError {
 impl Checkpoint {
     /// The bytes of this build's format.
     pub fn to_bytes(&self) -> Vec<u8> {
-        to_bytes(self)
+        let entries = self.entries.as_bytes();
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + entries.len() + DIGEST_BYTES);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&self.offset.to_le_bytes());
+        bytes.extend_from_slice(&self.since.unwrap_or(NOTHING).to_le_bytes());
+        bytes.push(u8::from(self.model.is_some()));
+        bytes.extend_from_slice(&self.model.map_or([0; DIGEST_BYTES], |model| model.0));
+        bytes.extend_from_slice(&(entries.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(entries);
+        let digest = Digest::of(&bytes);
+        bytes.extend_from_slice(&digest.0);
+        bytes
     }
 
     /// Reads every format there has been. Bytes of any origin are safe to give.
@@ -41,21 +54,7 @@ impl Checkpoint {
     }
 }
 
-fn to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEAD_BYTES + checkpoint.state.len() + DIGEST_BYTES);
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&VERSION.to_le_bytes());
-    bytes.extend_from_slice(&checkpoint.offset.to_le_bytes());
-    bytes.push(u8::from(checkpoint.model.is_some()));
-    bytes.extend_from_slice(&checkpoint.model.map_or([0; DIGEST_BYTES], |model| model.0));
-    bytes.extend_from_slice(&(checkpoint.state.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(&checkpoint.state);
-    let digest = Digest::of(&bytes);
-    bytes.extend_from_slice(&digest.0);
-    bytes
-}
-
-fn from_bytes(bytes: &[u8]) -> Result<Checkpoint, FormatError> {
+pub(super) fn from_bytes(bytes: &[u8]) -> Result<Checkpoint, FormatError> {
     const SHORT: FormatError = FormatError::Torn("it is too short");
     let mut rest = bytes;
     if take::<8>(&mut rest).ok_or(SHORT)? != *MAGIC {
@@ -71,6 +70,10 @@ fn from_bytes(bytes: &[u8]) -> Result<Checkpoint, FormatError> {
         return Err(FormatError::Torn("its checksum differs"));
     }
     let offset = i64::from_le_bytes(take(&mut rest).ok_or(SHORT)?);
+    let since = match version {
+        1 => None,
+        _ => Some(i64::from_le_bytes(take(&mut rest).ok_or(SHORT)?)).filter(|since| *since != NOTHING),
+    };
     let [has_model] = take::<1>(&mut rest).ok_or(SHORT)?;
     let model = Digest(take(&mut rest).ok_or(SHORT)?);
     let length = u64::from_le_bytes(take(&mut rest).ok_or(SHORT)?);
@@ -78,7 +81,8 @@ fn from_bytes(bytes: &[u8]) -> Result<Checkpoint, FormatError> {
     if state.len() as u64 != length {
         return Err(FormatError::Torn("its length differs from what it states"));
     }
-    Ok(Checkpoint { offset, model: (has_model == 1).then_some(model), state: state.to_vec() })
+    let entries = if version == 1 { Entries::whole(state) } else { Entries::read(state.to_vec())? };
+    Ok(Checkpoint { offset, since, model: (has_model == 1).then_some(model), entries })
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -89,7 +93,9 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 
 const MAGIC: &[u8; 8] = b"VDTCKPT\n";
 const DIGEST_BYTES: usize = 32;
-const HEAD_BYTES: usize = 8 + 4 + 8 + 1 + DIGEST_BYTES + 8;
+const HEAD_BYTES: usize = 8 + 4 + 8 + 8 + 1 + DIGEST_BYTES + 8;
+/// In the place of an offset: there is nothing it adds to.
+const NOTHING: i64 = -1;
 
 #[cfg(test)]
 mod tests {
@@ -97,26 +103,37 @@ mod tests {
     use proptest::prelude::*;
 
     fn example() -> Checkpoint {
-        Checkpoint { offset: 1_042, model: Some(Digest::of(b"model")), state: b"{\"s-1\":3}".to_vec() }
+        let mut entries = Entries::default();
+        entries.push(b"s-1", Some(b"3"));
+        entries.push(b"s-2", None);
+        Checkpoint { offset: 1_042, since: Some(940), model: Some(Digest::of(b"model")), entries }
     }
 
     #[test]
     fn checkpoints_of_version_1_are_read_for_ever() {
         let golden = include_bytes!("../../tests/golden/checkpoint-v1");
+        let entries = Entries::whole(b"{\"s-1\":3}");
+        assert_eq!(from_bytes(golden), Ok(Checkpoint { since: None, entries, ..example() }));
+    }
+
+    #[test]
+    fn checkpoints_of_version_2_are_read_for_ever_and_are_what_is_written() {
+        let golden = include_bytes!("../../tests/golden/checkpoint-v2");
         assert_eq!(from_bytes(golden), Ok(example()));
-        assert_eq!(to_bytes(&example()), golden, "the format changed: give it a new version and keep reading this one");
+        let written = example().to_bytes();
+        assert_eq!(written, golden, "the format changed: give it a new version and keep reading this one");
     }
 
     #[test]
     fn a_newer_version_is_named() {
-        let mut bytes = to_bytes(&example());
+        let mut bytes = example().to_bytes();
         bytes[8] = 9;
         assert_eq!(from_bytes(&bytes), Err(FormatError::NewerVersion(9)));
     }
 
     #[test]
     fn every_single_flipped_bit_and_every_cut_is_noticed() {
-        let bytes = to_bytes(&example());
+        let bytes = example().to_bytes();
         for at in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[at / 8] ^= 1 << (at % 8);
@@ -129,9 +146,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(offset: i64, model: Option<[u8; 32]>, state: Vec<u8>) {
-            let checkpoint = Checkpoint { offset, model: model.map(Digest), state };
-            prop_assert_eq!(from_bytes(&to_bytes(&checkpoint)), Ok(checkpoint));
+        fn what_is_written_is_read(offset: i64, since in proptest::option::of(0i64..), model: Option<[u8; 32]>, state: Vec<u8>) {
+            let checkpoint = Checkpoint { offset, since, model: model.map(Digest), entries: Entries::whole(&state) };
+            prop_assert_eq!(from_bytes(&checkpoint.to_bytes()), Ok(checkpoint));
         }
 
         #[test]

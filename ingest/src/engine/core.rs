@@ -15,6 +15,7 @@ pub use facts::{Action, Counts, Input, Limits, Persistence, RefusedState, Start}
 
 use super::batch::{Batch, Part};
 use super::slot::Slot;
+use crate::checkpoint::{Entries, Scope};
 use crate::{Operator, Partition, Record};
 use schema::Millis;
 use std::collections::VecDeque;
@@ -93,11 +94,11 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
             Input::Aborted(batch) => self.aborted(batch),
             Input::Persisted(partition) => {
                 self.counts.checkpoints += 1;
-                self.persist_ended(&partition);
+                self.persist_ended(&partition, true);
             }
             Input::NotPersisted(partition) => {
                 self.counts.checkpoints_failed += 1;
-                self.persist_ended(&partition);
+                self.persist_ended(&partition, false);
             }
             Input::Stop => {
                 if self.stopping == Stopping::No {
@@ -136,8 +137,12 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
     }
 
     /// The partitions owned, with the state each would checkpoint now and the first offset not folded.
-    pub fn states(&self) -> impl Iterator<Item = (&Partition, i64, Vec<u8>)> {
-        self.slots.iter().map(|slot| (&slot.partition, slot.next, slot.operator.snapshot()))
+    pub fn states(&mut self) -> impl Iterator<Item = (&Partition, i64, Entries)> {
+        self.slots.iter_mut().map(|slot| {
+            // Asked for all of it, an operator forgets what was new: the next checkpoint has to be whole.
+            slot.kept_at = None;
+            (&slot.partition, slot.next, slot.operator.entries(Scope::All))
+        })
     }
 
     fn assign(&mut self, partition: Partition, start: Start) -> Result<(), RefusedState> {
@@ -145,11 +150,13 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
         let mut operator = (self.factory)(partition.clone());
         if let Some(checkpoint) = &start.checkpoint {
             let offset = checkpoint.offset;
-            operator.restore(&checkpoint.state).map_err(|source| RefusedState {
-                partition: partition.clone(),
-                offset,
-                source,
-            })?;
+            for segment in &checkpoint.segments {
+                operator.restore(segment).map_err(|source| RefusedState {
+                    partition: partition.clone(),
+                    offset,
+                    source,
+                })?;
+            }
             self.counts.models_changed += u64::from(operator.model() != checkpoint.model);
         }
         self.tenures += 1;
@@ -157,7 +164,7 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
         if start.checkpoint.is_none() && self.persistence == Persistence::Checkpoints {
             // The first of its history: what a successor replays from when it dies before the next one.
             let first = slot.checkpoint(self.now);
-            slot.persisting = true;
+            slot.persisting = Some(first.offset);
             self.actions.push_back(Action::Persist(slot.partition.clone(), first));
         }
         slot.leaving = self.stopping != Stopping::No;
@@ -198,6 +205,7 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
         slot.since_checkpoint += 1;
         if record.offset < slot.live_from {
             self.counts.replayed += 1;
+            slot.operator.complete(); // its owner of then has written that, too
             return;
         }
         if self.filling.records == 0 {
@@ -224,7 +232,7 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
         for slot in &mut self.slots {
             slot.in_flight = false;
             if let Some(checkpoint) = slot.at_commit.take() {
-                slot.persisting = true;
+                slot.persisting = Some(checkpoint.offset);
                 self.actions.push_back(Action::Persist(slot.partition.clone(), checkpoint));
             }
         }
@@ -241,10 +249,8 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
         }
     }
 
-    fn persist_ended(&mut self, partition: &Partition) {
-        for slot in self.slots.iter_mut().filter(|slot| slot.partition == *partition) {
-            slot.persisting = false;
-        }
+    fn persist_ended(&mut self, partition: &Partition, safe: bool) {
+        self.slots.iter_mut().filter(|slot| slot.partition == *partition).for_each(|slot| slot.persist_ended(safe));
     }
 
     /// Does whatever has become possible.
@@ -294,12 +300,13 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
         let (persistence, now, actions) = (self.persistence, self.now, &mut self.actions);
         let before = self.slots.len();
         self.slots.retain_mut(|slot| {
-            if !slot.leaving || slot.in_flight || slot.filling.records > 0 || slot.persisting {
+            if !slot.leaving || slot.in_flight || slot.filling.records > 0 || slot.persisting.is_some() {
                 return true;
             }
             if persistence == Persistence::Checkpoints && slot.since_checkpoint > 0 && slot.next >= slot.live_from {
-                slot.persisting = true;
-                actions.push_back(Action::Persist(slot.partition.clone(), slot.checkpoint(now)));
+                let last = slot.checkpoint(now);
+                slot.persisting = Some(last.offset);
+                actions.push_back(Action::Persist(slot.partition.clone(), last));
                 return true;
             }
             actions.push_back(Action::Release(slot.partition.clone()));

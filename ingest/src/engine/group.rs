@@ -1,15 +1,16 @@
 //! The consumer's side of the group: what the group wants, noted for the driver to act on in its own time.
 
+use super::meters::Meters;
 use crate::client::log;
-use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Statistics, TopicPartitionList};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What the group wants.
 #[derive(Debug)]
@@ -23,20 +24,28 @@ pub(super) enum Change {
 }
 
 /// Collects [`Change`]s. librdkafka waits with the rebalance until the driver has assigned or unassigned.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Group {
+    /// The member's name.
+    name: String,
+    meters: Arc<Meters>,
     changes: Mutex<VecDeque<Change>>,
     /// The driver is gone: carry out what is left of the protocol at once.
     closing: AtomicBool,
 }
 
 impl Group {
+    pub(super) fn new(name: String, meters: Arc<Meters>) -> Self {
+        Self { name, meters, changes: Mutex::default(), closing: AtomicBool::new(false) }
+    }
+
     pub(super) fn next_change(&self) -> Option<Change> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
+        self.meters.left(&self.name);
     }
 }
 
@@ -46,6 +55,9 @@ impl ClientContext for Group {
     }
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::warn!(%error, reason, "kafka consumer error");
+    }
+    fn stats(&self, statistics: Statistics) {
+        self.meters.note(&self.name, &statistics);
     }
 }
 

@@ -26,7 +26,8 @@ use tokio::sync::{Notify, watch};
 /// What the member's other threads report.
 pub(super) enum Event {
     Written(Outcome),
-    Persisted(Partition),
+    /// With its bytes.
+    Persisted(Partition, u64),
     NotPersisted(Partition),
 }
 
@@ -114,8 +115,9 @@ enum Reading {
 impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
     fn start(config: Arc<EngineConfig>, name: String, factory: F) -> Result<Self, IngestError> {
         let client = |source| IngestError::Client { what: "reading", source };
-        let mut consumer: BaseConsumer<Group> =
-            consumer_settings(&config, &name).create_with_context(Group::default()).map_err(client)?;
+        let mut consumer: BaseConsumer<Group> = consumer_settings(&config, &name)
+            .create_with_context(Group::new(name.clone(), Arc::clone(&config.meters)))
+            .map_err(client)?;
         let woken = Arc::new(Notify::new());
         let wake = Arc::clone(&woken);
         consumer.set_nonempty_callback(move || wake.notify_one());
@@ -285,6 +287,7 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
                 self.reading = Reading::On;
             }
             Action::Release(partition) => {
+                self.config.meters.released(&partition);
                 self.count_partitions();
                 if let Some((_, left)) = &mut self.revoking {
                     left.remove(&partition);
@@ -298,7 +301,10 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
 
     fn event(&mut self, event: Event) -> Result<Option<End>, IngestError> {
         match event {
-            Event::Persisted(partition) => self.tell(Input::Persisted(partition))?,
+            Event::Persisted(partition, bytes) => {
+                self.config.meters.checkpointed(&partition, bytes);
+                self.tell(Input::Persisted(partition))?;
+            }
             Event::NotPersisted(partition) => self.tell(Input::NotPersisted(partition))?,
             Event::Written(Outcome::Committed(answered)) => {
                 self.batches += 1;

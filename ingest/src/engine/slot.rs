@@ -2,7 +2,7 @@
 
 use super::batch::Part;
 use super::core::{Limits, Start};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Scope};
 use crate::{Operator, Output, Partition, Record};
 use schema::Millis;
 
@@ -22,8 +22,10 @@ pub(super) struct Slot {
     pub(super) in_flight: bool,
     /// To be persisted when that batch is committed.
     pub(super) at_commit: Option<Checkpoint>,
-    /// A checkpoint is being stored.
-    pub(super) persisting: bool,
+    /// A checkpoint at this offset is being stored.
+    pub(super) persisting: Option<i64>,
+    /// Offset of the last checkpoint that is safe: the next one adds to it. `None`: the next one is whole.
+    pub(super) kept_at: Option<i64>,
     /// To be released; folds nothing any more.
     pub(super) leaving: bool,
     /// Records folded since the last checkpoint.
@@ -48,7 +50,8 @@ impl Slot {
             live_from: start.live_from,
             in_flight: false,
             at_commit: None,
-            persisting: false,
+            persisting: None,
+            kept_at: start.checkpoint.as_ref().map(|stored| stored.offset),
             leaving: false,
             since_checkpoint: 0,
             checkpoint_at: now,
@@ -60,17 +63,24 @@ impl Slot {
     }
 
     /// Adds the answer to one record to what waits; returns its bytes.
-    pub(super) fn answer(&mut self, record: &Record, mut outputs: Vec<Output>) -> u64 {
-        let bytes = outputs.iter().map(Output::bytes).sum();
-        self.filling.outputs.append(&mut outputs);
+    pub(super) fn answer(&mut self, record: &Record, outputs: Vec<Output>) -> u64 {
         self.filling.next = record.offset + 1;
         self.filling.records += 1;
         self.filling.record_bytes += record.bytes();
+        self.add(outputs)
+    }
+
+    fn add(&mut self, outputs: Vec<Output>) -> u64 {
+        let bytes = outputs.iter().map(Output::bytes).sum();
+        self.filling.outputs.extend(outputs);
         self.filling.output_bytes += bytes;
         bytes
     }
 
+    /// What waits, completed.
     pub(super) fn take_part(&mut self) -> Part {
+        let last = self.operator.complete();
+        self.add(last);
         self.in_flight = true;
         let empty = Part::new(self.partition.clone(), self.tenure, self.next);
         std::mem::replace(&mut self.filling, empty)
@@ -78,17 +88,25 @@ impl Slot {
 
     pub(super) fn checkpoint_due(&self, now: Millis, limits: &Limits) -> bool {
         let old = now.since(self.checkpoint_at) >= limits.checkpoint_ms;
-        !self.persisting
+        self.persisting.is_none()
             && self.at_commit.is_none()
             && (self.since_checkpoint >= limits.checkpoint_records
                 || (self.since_checkpoint > 0 && old)
                 || self.leaving)
     }
 
-    /// The state as it is now: after every record below `next`.
+    /// What is new since the last checkpoint, or all of the state: after every record below `next`.
     pub(super) fn checkpoint(&mut self, now: Millis) -> Checkpoint {
         self.since_checkpoint = 0;
         self.checkpoint_at = now;
-        Checkpoint { offset: self.next, model: self.operator.model(), state: self.operator.snapshot() }
+        let since = self.kept_at;
+        let scope = if since.is_some() { Scope::Changed } else { Scope::All };
+        Checkpoint { offset: self.next, since, model: self.operator.model(), entries: self.operator.entries(scope) }
+    }
+
+    /// A checkpoint is safe, or it is not and the next one must not build upon it.
+    pub(super) fn persist_ended(&mut self, safe: bool) {
+        let at = self.persisting.take();
+        self.kept_at = at.filter(|_| safe);
     }
 }

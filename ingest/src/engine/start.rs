@@ -1,7 +1,7 @@
 //! Where a new owner of a partition begins: a pure choice from what the group, the log and the store say.
 
 use super::core::{Persistence, Start};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::Stored;
 use crate::{IngestError, Partition};
 
 /// What is known of a partition on gain.
@@ -16,7 +16,7 @@ pub(super) struct Known {
 }
 
 /// Decides from where to read and from where to answer. `checkpoint`: the newest at or before the committed offset.
-pub(super) fn start(partition: &Partition, known: Known, checkpoint: Option<Checkpoint>) -> Result<Start, IngestError> {
+pub(super) fn start(partition: &Partition, known: Known, checkpoint: Option<Stored>) -> Result<Start, IngestError> {
     let gone = |needed, purpose| {
         Err(IngestError::LogStartsLater { partition: partition.clone(), log_start: known.log_start, needed, purpose })
     };
@@ -46,7 +46,7 @@ mod tests {
     #[track_caller]
     fn check(committed: Option<i64>, log_start: i64, checkpoint: Option<i64>, expected: Result<(i64, i64), i64>) {
         let known = Known { committed, log_start, persistence: Persistence::Checkpoints };
-        let checkpoint = checkpoint.map(|offset| Checkpoint { offset, model: None, state: vec![] });
+        let checkpoint = checkpoint.map(|offset| Stored { offset, model: None, segments: vec![] });
         let found = match start(&Partition::new("t", 0), known, checkpoint) {
             Ok(start) => Ok((start.from, start.live_from)),
             Err(IngestError::LogStartsLater { needed, .. }) => Err(needed),

@@ -2,7 +2,7 @@
 
 use super::batch::Batch;
 use super::group::Group;
-use super::{Answered, Delivery, EngineConfig};
+use super::{Answered, Delivery, EngineConfig, Meters};
 use crate::client::{REQUEST_MAX, producer_settings};
 use crate::delivery::{Deliveries, Failure, drained};
 use crate::{IngestError, Partition};
@@ -13,7 +13,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A batch to be written, and who we are in the group when it is: Kafka refuses the offsets of a member of the past.
 pub(super) struct Job {
@@ -38,6 +38,7 @@ pub(super) struct Writer {
     producer: ThreadedProducer<Deliveries>,
     consumer: Arc<BaseConsumer<Group>>,
     delivery: Delivery,
+    meters: Arc<Meters>,
     /// `transactional.id`.
     name: String,
     /// Records given to the producer.
@@ -74,7 +75,8 @@ impl Writer {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .map_err(|source| IngestError::Thread { what: "writer", source })?;
-        let writer = Self { producer, consumer, delivery: config.delivery, name, sent: 0, aborts: 0, runtime };
+        let (delivery, meters) = (config.delivery, Arc::clone(&config.meters));
+        let writer = Self { producer, consumer, delivery, meters, name, sent: 0, aborts: 0, runtime };
         if config.delivery == Delivery::ExactlyOnce {
             match writer.insist(|| writer.producer.init_transactions(REQUEST_MAX)) {
                 Ok(()) => {}
@@ -94,6 +96,7 @@ impl Writer {
         if self.aborts > 0 {
             std::thread::sleep(backoff(self.aborts));
         }
+        let started = Instant::now();
         let outcome = match self.delivery {
             Delivery::ExactlyOnce => self.transact(&job),
             Delivery::AtLeastOnce => self.write_then_commit(&job.batch),
@@ -101,6 +104,8 @@ impl Writer {
         match outcome {
             Ok(()) => {
                 self.aborts = 0;
+                self.meters.batch_records.add(job.batch.records() as f64);
+                self.meters.commit_seconds.add(started.elapsed().as_secs_f64());
                 Outcome::Committed(Answered::of(&job.batch))
             }
             Err(Trouble::Abort(reason)) => {

@@ -53,6 +53,14 @@ impl RealKafka {
         panic!("no free loopback port for a Kafka node in {PORT_ATTEMPTS_MAX} attempts");
     }
 
+    /// Kills the node and starts it again with what it had written; returns when it answers.
+    pub fn restart(&mut self) {
+        let node = self._node.as_mut().expect("a node of our own");
+        node.restart();
+        let answers = answers_within(&self.bootstrap, START_MAX, || node.has_ended());
+        assert!(answers, "the node did not come back:\n{}", last_lines(&node.log(), 30));
+    }
+
     /// `host:port` of the broker, for `bootstrap.servers`.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap

@@ -16,7 +16,6 @@ pub struct Node {
 impl Node {
     /// Starts a node on two free loopback ports, its data in a fresh folder under the target folder.
     pub fn spawn() -> Self {
-        let jars = jars();
         let java = Command::new("java").arg("-version").output();
         assert!(java.is_ok_and(|java| java.status.success()), "the Kafka tests need Java 17: run `make kafka` first");
 
@@ -30,15 +29,18 @@ impl Node {
         fs::write(folder.join("server.properties"), server_properties(&folder, port, controller_port))
             .expect("the node's settings");
 
-        let shell = Command::new("sh")
-            .args(["-c", include_str!("node.sh"), "node"])
-            .args([&folder, &jars])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("a shell");
+        let shell = run(&folder);
         Self { folder, port, shell }
+    }
+
+    /// Kills the node and starts it again on its ports, with what it had written.
+    pub fn restart(&mut self) {
+        let restarting = self.folder.join("restarting");
+        fs::write(&restarting, b"").expect("a file in the node's folder");
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+        fs::remove_file(&restarting).expect("the node's folder");
+        self.shell = run(&self.folder);
     }
 
     pub fn bootstrap(&self) -> String {
@@ -62,6 +64,17 @@ impl Drop for Node {
         let _ = self.shell.wait();
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+fn run(folder: &Path) -> Child {
+    Command::new("sh")
+        .args(["-c", include_str!("node.sh"), "node"])
+        .args([folder, &jars()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a shell")
 }
 
 /// The folder of Kafka's jars: beside this build, or in the Makefile's default target folder.

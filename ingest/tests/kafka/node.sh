@@ -11,7 +11,8 @@ exec 3<&0
 
 # -XX flags: a quick start and little memory matter here, peak throughput does not.
 flags='-Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData'
-java $flags -cp "$jars/*" kafka.tools.StorageTool format --standalone -t VedetteTestClusterId0A \
+# A node that was here before goes on with what it has.
+[ -e "$folder/data/meta.properties" ] || java $flags -cp "$jars/*" kafka.tools.StorageTool format --standalone -t VedetteTestClusterId0A \
     -c "$folder/server.properties" >"$folder/log" 2>&1 </dev/null 3<&- || exit 1
 java $flags -cp "$jars/*" kafka.Kafka "$folder/server.properties" >>"$folder/log" 2>&1 </dev/null 3<&- &
 broker=$!
@@ -22,5 +23,5 @@ wait "$broker"
 status=$?
 kill "$watcher" 2>/dev/null
 # 137: killed above. Anything else: it ended by itself, and the folder stays so that the test can show the log.
-[ "$status" = 137 ] && rm -rf "$folder"
+[ "$status" = 137 ] && [ ! -e "$folder/restarting" ] && rm -rf "$folder"
 exit "$status"

@@ -4,6 +4,7 @@
 
 pub mod process;
 
+use ingest::checkpoint::{Entries, Scope};
 use ingest::engine::{self, EngineConfig, Summary};
 use ingest::read_back::Reader;
 use ingest::topics::TopicSpec;
@@ -17,6 +18,8 @@ use tokio::task::JoinHandle;
 /// Counts the calls of each session of its partition; answers `session count id`.
 pub struct Tally {
     calls: BTreeMap<String, u64>,
+    /// Sessions whose count is not in a checkpoint yet.
+    changed: BTreeSet<String>,
     key: TenantKey,
     verdicts: String,
 }
@@ -25,7 +28,10 @@ impl Tally {
     /// A factory of operators that answer on topic `verdicts`.
     pub fn factory(verdicts: &str) -> impl Fn(Partition) -> Box<dyn Operator> + Send + Sync + 'static {
         let verdicts = verdicts.to_owned();
-        move |_| Box::new(Self { calls: BTreeMap::new(), key: TenantKey::new([7; 32]), verdicts: verdicts.clone() })
+        move |_| {
+            let (calls, changed) = (BTreeMap::new(), BTreeSet::new());
+            Box::new(Self { calls, changed, key: TenantKey::new([7; 32]), verdicts: verdicts.clone() })
+        }
     }
 }
 
@@ -39,16 +45,25 @@ impl Operator for Tally {
         let session = call.session.to_string();
         let count = self.calls.entry(session.clone()).or_default();
         *count += 1;
+        self.changed.insert(session.clone());
         let payload = format!("{session} {count} {}", record.id()).into_bytes();
         vec![Output { topic: self.verdicts.clone(), key: session.into_bytes(), payload }]
     }
 
-    fn snapshot(&self) -> Vec<u8> {
-        serde_json::to_vec(&self.calls).unwrap()
+    fn entries(&mut self, scope: Scope) -> Entries {
+        let changed = std::mem::take(&mut self.changed);
+        let mut entries = Entries::default();
+        for (session, count) in self.calls.iter().filter(|(s, _)| scope == Scope::All || changed.contains(*s)) {
+            entries.push(session.as_bytes(), Some(&count.to_le_bytes()));
+        }
+        entries
     }
 
-    fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
-        self.calls = serde_json::from_slice(snapshot).map_err(|error| RestoreError::new(error.to_string()))?;
+    fn restore(&mut self, entries: &Entries) -> Result<(), RestoreError> {
+        for (session, count) in entries.iter() {
+            let count = count.and_then(|count| count.try_into().ok()).ok_or_else(|| RestoreError::new("no count"))?;
+            self.calls.insert(String::from_utf8(session.to_vec()).unwrap(), u64::from_le_bytes(count));
+        }
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! An engine in a process of its own, to be killed without warning.
 
 use super::Running;
-use ingest::checkpoint::FolderStore;
+use ingest::checkpoint::Bucket;
 use ingest::engine::{EngineConfig, Limits, Membership};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -50,7 +50,7 @@ pub async fn serve_as_told() {
     let [brokers, group, instance, membership, calls, verdicts] = told.split(' ').collect::<Vec<_>>()[..] else {
         panic!("`{told}`")
     };
-    let store = FolderStore::open(std::env::var("ENGINE_CHECKPOINTS").unwrap().as_ref()).unwrap();
+    let store = Bucket::open(&std::env::var("ENGINE_CHECKPOINTS").unwrap()).unwrap();
     let config = EngineConfig {
         inputs: vec![calls.to_owned()],
         group: group.to_owned(),

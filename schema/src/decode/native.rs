@@ -7,7 +7,8 @@ use crate::{
     Agent, CallId, DeadReason, How, IdError, Millis, Phase, Principal, RawCall, RawCost, RawSegments, RawTelemetry,
     RawToolInfo, Session, Status, Tenant, TraceParent,
 };
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -16,19 +17,28 @@ use std::borrow::Cow;
 struct Wire<'a> {
     v: Option<u64>,
     #[serde(borrow)]
-    id: Option<Cow<'a, str>>,
+    id: Option<Name<'a>>,
     at: Option<serde_json::Number>,
-    tenant: Option<Cow<'a, str>>,
-    session: Option<Cow<'a, str>>,
-    parent: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    tenant: Option<Name<'a>>,
+    #[serde(borrow)]
+    session: Option<Name<'a>>,
+    #[serde(borrow)]
+    parent: Option<Name<'a>>,
     seq: Option<u64>,
     phase: Option<Phase>,
-    agent: Option<Cow<'a, str>>,
-    principal: Option<Cow<'a, str>>,
-    actor: Option<Vec<Cow<'a, str>>>,
-    device: Option<Cow<'a, str>>,
-    app: Option<Cow<'a, str>>,
-    tool: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    agent: Option<Name<'a>>,
+    #[serde(borrow)]
+    principal: Option<Name<'a>>,
+    #[serde(borrow)]
+    actor: Option<Vec<Name<'a>>>,
+    #[serde(borrow)]
+    device: Option<Name<'a>>,
+    #[serde(borrow)]
+    app: Option<Name<'a>>,
+    #[serde(borrow)]
+    tool: Option<Name<'a>>,
     tool_info: Option<RawToolInfo>,
     #[serde(default)]
     args: Value,
@@ -39,7 +49,38 @@ struct Wire<'a> {
     segments_ms: Option<RawSegments>,
     telemetry: Option<RawTelemetry>,
     cost: Option<RawCost>,
-    traceparent: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    traceparent: Option<Name<'a>>,
+}
+
+/// A text as it stands in the record, where it stands there without escapes. (serde takes a `Cow` inside an `Option` as
+/// owned, whatever it holds.)
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Name<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a text")
+            }
+            fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Borrowed(text)))
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Owned(text.to_owned())))
+            }
+        }
+        input.deserialize_str(Text)
+    }
+}
+
+impl std::ops::Deref for Name<'_> {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Reads one record.
@@ -204,7 +245,7 @@ fn time(at: Option<&serde_json::Number>, received: Millis) -> Result<Millis, Dec
     Ok(Millis(ms))
 }
 
-fn optional<T: std::str::FromStr<Err = IdError>>(text: &Option<Cow<'_, str>>) -> Result<Option<T>, DecodeError> {
+fn optional<T: std::str::FromStr<Err = IdError>>(text: &Option<Name<'_>>) -> Result<Option<T>, DecodeError> {
     text.as_deref().filter(|text| !text.is_empty()).map(name).transpose()
 }
 

@@ -171,7 +171,7 @@ fn word_piece(word: &str, scratch: &mut String, state: &mut State, visit: &mut d
     let capital = word.chars().next().is_some_and(char::is_uppercase);
     let shouted = word.len() >= 3 && capital && !word.chars().any(char::is_lowercase);
     lower_into(word, scratch);
-    let class = Class::of(&scratch.replace('’', "'"));
+    let class = if scratch.contains('’') { Class::of(&scratch.replace('’', "'")) } else { Class::of(scratch) };
     let inflected =
         (scratch.ends_with('s') && !scratch.ends_with("ss")) || scratch.ends_with("ed") || scratch.ends_with("ing");
     let kind = match (class.any(), scratch.len()) {
@@ -202,9 +202,15 @@ fn stem(word: &mut String) {
 /// A number in one writing: `1,000.00`, `$1000` and `1000` are equal.
 fn number(text: &str) -> Option<String> {
     let bare = text.trim_start_matches(['$', '€', '£', '¥', '+', '#']).trim_end_matches(['%', '€', '$', '£']);
-    let plain: String = bare.chars().filter(|c| *c != ',').collect();
-    if plain.is_empty() || plain.len() > 24 || !plain.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-') {
+    if !bare.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b',')) {
         return None;
+    }
+    let plain: String = bare.chars().filter(|c| *c != ',').collect();
+    if plain.is_empty() || plain.len() > 24 {
+        return None;
+    }
+    if plain.len() <= 15 && plain.bytes().all(|b| b.is_ascii_digit()) && !plain.starts_with('0') {
+        return Some(plain); // a whole number that is exact: what the way round by a float gives
     }
     plain.parse::<f64>().ok().filter(|n| n.is_finite()).map(|n| format!("{n}"))
 }
@@ -212,7 +218,8 @@ fn number(text: &str) -> Option<String> {
 fn lower_into(text: &str, scratch: &mut String) {
     scratch.clear();
     if text.is_ascii() {
-        scratch.extend(text.chars().map(|c| c.to_ascii_lowercase()));
+        scratch.push_str(text);
+        scratch.make_ascii_lowercase();
     } else {
         scratch.extend(text.chars().flat_map(char::to_lowercase));
     }
@@ -293,7 +300,7 @@ struct Look {
 impl Look {
     fn at(chunk: &str) -> Look {
         let mut look = Look { date: true, ..Look::default() };
-        let mut joins = 0;
+        let (mut joins, mut dots) = (0, false);
         for c in chunk.chars() {
             match c {
                 '0'..='9' => look.digit = true,
@@ -305,6 +312,7 @@ impl Look {
                 }
                 '-' | ':' => joins += 1,
                 'T' | 'Z' | '.' | '+' => {
+                    dots |= c == '.';
                     look.alpha |= c.is_alphabetic();
                 }
                 c if c.is_alphabetic() => {
@@ -315,9 +323,9 @@ impl Look {
             }
         }
         look.date &= look.digit && joins > 0 && chunk.starts_with(|c: char| c.is_ascii_digit());
-        look.scheme = chunk.contains("://");
-        look.host = is_host(chunk);
-        look.host_first = chunk.split('/').next().is_some_and(is_host);
+        look.scheme = look.slash && chunk.contains("://");
+        look.host = dots && is_host(chunk);
+        look.host_first = if look.slash { dots && chunk.split('/').next().is_some_and(is_host) } else { look.host };
         look
     }
 }

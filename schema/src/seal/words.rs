@@ -1,6 +1,9 @@
 //! Closed classes of short words, the only vocabulary of the seal. They mark *structure* (who is spoken to, what
 //! governs what) and never a topic; each list is grammar's, complete enough to lose half of it and still work, and
-//! given for a few languages. Sorted, for binary search.
+//! given for a few languages.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// Which closed classes a lower-case word belongs to, one bit each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -14,9 +17,20 @@ impl Class {
     pub(super) const GOVERNED: Class = Class(16);
     pub(super) const AUXILIARY: Class = Class(32);
 
+    /// Of a lower-case word; the classes overlap.
     pub(super) fn of(word: &str) -> Class {
-        let mut class = 0;
-        for (bit, list) in [
+        static ALL: LazyLock<Vec<(u128, u8)>> = LazyLock::new(Class::all);
+        let class = packed(word).and_then(|word| {
+            let at = ALL.binary_search_by_key(&word, |(listed, _)| *listed).ok()?;
+            ALL.get(at).map(|(_, class)| *class)
+        });
+        Class(class.unwrap_or(0))
+    }
+
+    /// Every listed word, packed, with all of its classes: one search of integers for six of strings.
+    fn all() -> Vec<(u128, u8)> {
+        let mut all: BTreeMap<u128, u8> = BTreeMap::new();
+        for (class, list) in [
             (Self::SECOND, SECOND),
             (Self::FIRST, FIRST),
             (Self::MODAL, MODAL),
@@ -24,11 +38,11 @@ impl Class {
             (Self::GOVERNED, GOVERNED),
             (Self::AUXILIARY, AUXILIARY),
         ] {
-            if list.binary_search(&word).is_ok() {
-                class |= bit.0;
+            for word in list.iter().filter_map(|word| packed(word)) {
+                *all.entry(word).or_default() |= class.0;
             }
         }
-        Class(class)
+        all.into_iter().collect()
     }
 
     pub(super) fn has(self, other: Class) -> bool {
@@ -38,6 +52,13 @@ impl Class {
     pub(super) fn any(self) -> bool {
         self.0 != 0
     }
+}
+
+/// A word of at most 16 bytes as one integer; no listed word is longer.
+fn packed(word: &str) -> Option<u128> {
+    let mut bytes = [0; 16];
+    bytes.get_mut(..word.len())?.copy_from_slice(word.as_bytes());
+    Some(u128::from_be_bytes(bytes))
 }
 
 /// Second person.
@@ -192,9 +213,12 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_sorted_for_the_search() {
-        for list in [SECOND, FIRST, MODAL, STEP, GOVERNED, AUXILIARY] {
-            assert!(list.windows(2).all(|w| w[0] < w[1]), "{list:?}");
+    fn every_listed_word_is_found_in_its_classes_and_in_no_other() {
+        let lists = [SECOND, FIRST, MODAL, STEP, GOVERNED, AUXILIARY];
+        for word in lists.iter().copied().flatten() {
+            let expected = lists.iter().enumerate().map(|(bit, list)| u8::from(list.contains(word)) << bit).sum();
+            assert_eq!(Class::of(word), Class(expected), "{word}");
         }
+        assert!(!Class::of("").any() && !Class::of("a word of more than sixteen bytes").any());
     }
 }

@@ -3,9 +3,10 @@
 mod table;
 
 use crate::cli::{Hidden, Split, Up};
-use crate::commands::{engine, fit, measure, policy, replay, score};
+use crate::commands::{fit, measure, policy, replay, score};
 use crate::config::{ALPHA, Config};
 use crate::failure::Failure;
+use crate::operator::Judge;
 use crate::pipeline::Parts;
 use crate::progress::{Progress, grouped};
 use crate::scores::ScoreLine;
@@ -16,7 +17,7 @@ use ingest::engine::{Delivery, EngineConfig};
 use ingest::mock::MockKafka;
 use ingest::produce::Pace;
 use ingest::read_back::Reader;
-use ingest::{Output, Record};
+use ingest::{IngestError, Operator, Output, Record};
 use schema::{DeadLetter, Decision, Ladder, Millis, Verdict, topics};
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write as _;
@@ -40,7 +41,9 @@ pub async fn run(args: &Up, config: &Config) -> Result<(), Failure> {
     let progress = settings.progress();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let stopped = async move { drop(stopped.await) };
-    let mut engine = tokio::spawn(engine::judge_all(settings, Arc::clone(&parts), kafka.began, stopped));
+    let (of_this_run, shared) = (kafka.began, Arc::clone(&parts));
+    let judge = move |_| -> Box<dyn Operator> { Box::new(Judge::new(Arc::clone(&shared)).since(of_this_run)) };
+    let mut engine = tokio::spawn(ingest::engine::run(settings, judge, stopped));
 
     let records = calls(args, &loaded)?;
     let sent = records.len();
@@ -126,7 +129,7 @@ async fn through_kafka(
     let mut dead = Reader::start(&kafka.brokers, topics::DEAD).await?;
     // The clock starts when the engine has its partitions: joining a group is no part of judging.
     let mut joined = progress.clone();
-    let ended = |_| ingest::IngestError::Ended { what: "engine" };
+    let ended = |_| IngestError::Ended { what: "engine" };
     joined.wait_for(|progress| progress.partitions > 0).await.map_err(ended)?;
     let pace = Pace::new(progress).and_reader(&verdicts).and_reader(&decisions);
 
@@ -210,10 +213,10 @@ fn tell(args: &Up, answers: &Answers, sent: usize, parts: &Parts) -> Result<(), 
     Ok(())
 }
 
-fn ended_early(ended: Result<Result<ingest::engine::Summary, Failure>, tokio::task::JoinError>) -> Failure {
+fn ended_early(ended: Result<Result<ingest::engine::Summary, IngestError>, tokio::task::JoinError>) -> Failure {
     match ended {
-        Ok(Err(failure)) => failure,
-        _ => ingest::IngestError::Ended { what: "engine" }.into(),
+        Ok(Err(error)) => error.into(),
+        _ => IngestError::Ended { what: "engine" }.into(),
     }
 }
 

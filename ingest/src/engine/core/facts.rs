@@ -1,6 +1,6 @@
 //! What goes into the core and what comes out.
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Stored};
 use crate::engine::batch::Batch;
 use crate::{Partition, Record, RestoreError};
 use schema::Millis;
@@ -40,7 +40,7 @@ pub struct Start {
     /// First offset whose outputs are wanted; below it they were written before.
     pub live_from: i64,
     /// State at `from`; without one the operator starts empty.
-    pub checkpoint: Option<Checkpoint>,
+    pub checkpoint: Option<Stored>,
 }
 
 /// What is to be done.

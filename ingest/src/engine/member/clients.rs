@@ -24,6 +24,7 @@ pub(super) fn consumer_settings(config: &EngineConfig, name: &str) -> rdkafka::C
         .set("isolation.level", "read_committed")
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("topic.metadata.refresh.interval.ms", "10000")
+        .set("statistics.interval.ms", "2000")
         .set("queued.max.messages.kbytes", "32768")
         // How long fetching stops when the queue is full; the default of a second would starve a fast engine.
         .set("fetch.queue.backoff.ms", "2");

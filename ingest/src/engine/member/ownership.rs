@@ -24,7 +24,9 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
             }
             Change::Lost(list) => {
                 (self.assigning, self.revoking) = (None, None);
-                self.tell(Input::Lost(partitions_of(&list)))?;
+                let partitions = partitions_of(&list);
+                partitions.iter().for_each(|partition| self.config.meters.released(partition));
+                self.tell(Input::Lost(partitions))?;
                 self.count_partitions();
                 self.unassign(&list)?;
             }

@@ -1,39 +1,54 @@
-//! How long a call waits for its answer.
+//! How long a call waits for its verdict.
 
-use super::engine::{Counting, Work};
+use super::load::call;
+use crate::PARTITIONS;
 use crate::kafka::RealKafka;
-use crate::{PARTITIONS, call};
 use ingest::engine::{self, EngineConfig};
 use ingest::produce::send_all;
 use ingest::read_back::Reader;
-use ingest::{Operator, Output, Partition, Record};
-use schema::TenantKey;
-use std::collections::BTreeMap;
+use ingest::{Operator, Output, Record};
+use schema::topics;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use vedette::operator::Judge;
+use vedette::pipeline::Parts;
+use vedette::sinks::Decisions;
 
 /// Length of the run.
-const SECONDS: u64 = 15;
+const SECONDS: u64 = 30;
 /// Calls come in gulps this far apart.
 const GULP: Duration = Duration::from_millis(5);
 
-/// Answers as [`Counting`] does, with the broker's time of the call in front.
-struct Timed(Counting);
+/// Judges, and notes when the broker took each call in.
+struct Timed {
+    judge: Judge,
+    appended: Arc<[AtomicU64]>,
+}
 
 impl Operator for Timed {
     fn apply(&mut self, record: &Record) -> Vec<Output> {
-        let mut outputs = self.0.apply(record);
-        for output in &mut outputs {
-            output.payload.splice(0..0, record.at.0.to_le_bytes());
+        if let Some(appended) = number(&record.payload).and_then(|n| self.appended.get(n)) {
+            appended.store(record.at.0, Ordering::Relaxed);
         }
-        outputs
+        self.judge.apply(record)
+    }
+
+    fn complete(&mut self) -> Vec<Output> {
+        self.judge.complete()
     }
 }
 
-/// The 99th percentile, in ms, from the broker's append time of a call to its answer reaching a committed reader, at
+/// `n` of call `n`, from the record of the call or of its verdict.
+fn number(payload: &[u8]) -> Option<usize> {
+    let text = std::str::from_utf8(payload).ok()?;
+    text.split_once(r#""id":"call-"#)?.1.get(..12)?.parse().ok()
+}
+
+/// The 99th percentile, in ms, from the broker's append time of a call to its verdict reaching a committed reader, at
 /// `rate` calls a second.
-pub async fn p99_ms(broker: &RealKafka, rate: u64) -> f64 {
+pub async fn p99_ms(broker: &RealKafka, parts: &Arc<Parts>, rate: u64) -> f64 {
     let input = broker.topic("live", PARTITIONS, &[("message.timestamp.type", "LogAppendTime")]);
-    let output = broker.topic("live-answers", PARTITIONS, &[]);
     let config = EngineConfig {
         inputs: vec![input.clone()],
         group: broker.unique("live"),
@@ -41,16 +56,18 @@ pub async fn p99_ms(broker: &RealKafka, rate: u64) -> f64 {
     };
     let mut progress = config.progress();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let topic = output.clone();
-    let factory = move |_: Partition| -> Box<dyn Operator> {
-        let (output, key) = (topic.clone(), TenantKey::new([7; 32]));
-        Box::new(Timed(Counting { work: Work::Seal, output, key, calls: BTreeMap::new() }))
+    let count = rate * SECONDS;
+    let appended: Arc<[AtomicU64]> = (0..count).map(|_| AtomicU64::new(0)).collect();
+    let (times, parts) = (Arc::clone(&appended), Arc::clone(parts));
+    let factory = move |_| -> Box<dyn Operator> {
+        let judge = Judge::new(Arc::clone(&parts)).decisions(Decisions::None);
+        Box::new(Timed { judge, appended: Arc::clone(&times) })
     };
+    // Of the verdicts that are there already none is waited for.
+    let mut reader = Reader::from_end(broker.bootstrap(), topics::VERDICTS).await.expect("a reader");
     let engine = tokio::spawn(engine::run(config, factory, async { drop(stopped.await) }));
     progress.wait_for(|p| p.partitions > 0).await.expect("an assignment");
 
-    let mut reader = Reader::start(broker.bootstrap(), &output).await.expect("a reader");
-    let count = rate * SECONDS;
     let brokers = broker.bootstrap().to_owned();
     let live = move || {
         let per_gulp = rate * GULP.as_millis() as u64 / 1_000;
@@ -67,19 +84,19 @@ pub async fn p99_ms(broker: &RealKafka, rate: u64) -> f64 {
     };
     let producer = tokio::task::spawn_blocking(live);
     let mut waits = Vec::new();
-    for n in 0..count {
-        let answer = reader.next().await.expect("an answer");
-        let appended = u64::from_le_bytes(answer.payload[..8].try_into().expect("a time"));
+    for read in 0..count {
+        let verdict = reader.next().await.expect("a verdict");
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_millis() as u64;
+        let n = number(&verdict.payload).expect("a verdict of a call");
         // The first seconds start the caches of everyone.
-        if n > count / 5 {
-            waits.push(now.saturating_sub(appended));
+        if read > count / 5 {
+            waits.push(now.saturating_sub(appended[n].load(Ordering::Relaxed)));
         }
     }
     producer.await.expect("a producer");
     drop(stop);
     engine.await.expect("a task").expect("a summary");
     waits.sort_unstable();
-    println!("                 p50 {} ms, max {} ms", waits[waits.len() / 2], waits[waits.len() - 1]);
+    println!("          p50 {} ms, max {} ms", waits[waits.len() / 2], waits[waits.len() - 1]);
     waits[waits.len() * 99 / 100] as f64
 }
