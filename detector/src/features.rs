@@ -6,7 +6,7 @@
 
 mod passage; // the passage of a result that explains most of a call
 
-use crate::markov::Markov;
+use crate::markov::{Markov, Symbol};
 use crate::provenance::{self, Origin, Provenance, Traced};
 use crate::state::{Place, SessionState, is_content, tool_hash, weight};
 use passage::Passage;
@@ -62,6 +62,7 @@ features! {
     tool_unasked 1 1 "ln: share of the tool's name that was not asked",
     passage_unasked 1 0 "ln: share of the passage's content that was not asked",
     source_unnamed 1 0 "ln: how little the user named the source of that result",
+    source_undelegated 1 0 "ln: how little the user told the agent to do what that result says",
     origin_bound 1 0 "surprise of an instruction-bound origin of an argument, in nats, at most 5",
     origin_most 1 1 "most surprising origin of an argument, in nats, at most 5",
     passage_imperative 1 0 "the sentence has the form of an order",
@@ -75,6 +76,7 @@ features! {
     nowhere 0 1 "share of the arguments' weight found nowhere",
     handles_nowhere 0 1 "unasked handles found nowhere, at most 2",
     sequence 0 1 "surprise of the tool after the tools before, in nats, at most 5",
+    sequence_mean 0 0 "mean surprise of the session's tools so far, in nats",
     tool_unknown 0 1 "the tool was never seen",
     argument_unknown 0 1 "arguments the tool was never seen with",
     edge_most 0 1 "least usual source tool of an argument, in nats, at most 5",
@@ -98,7 +100,7 @@ features! {
 pub(crate) type Row = [f64; COUNT];
 
 /// Number of features.
-pub(crate) const COUNT: usize = 54;
+pub(crate) const COUNT: usize = 56;
 
 /// What the detector knows of a call beside its features: the places evidence points at.
 #[derive(Debug, Clone, Default)]
@@ -132,8 +134,10 @@ pub(crate) fn of(state: &SessionState, call: &Call, markov: &Markov, tables: &Pr
     let passage = passage::best(state, call, &traced);
     window(&mut f, passage.as_ref(), tool_unasked);
     origins(&mut f, state, call, &traced, tables);
-    let edge = markov.probability(&state.sequence, call);
-    f.sequence = (-libm::log(edge)).min(5.0);
+    let symbol = Symbol::of(call);
+    let step = markov.step(&state.sequence, &symbol);
+    f.sequence = (-libm::log(step.p)).min(5.0);
+    f.sequence_mean = state.sequence.mean_surprise(markov, &step, &symbol);
     f.tool_unknown = f64::from(!markov.knows(tool_hash(call)));
     f.tool_seldom = 1.0 / (1.0 + f64::from(tables.seen(tool_hash(call))));
     session(&mut f, state, call);
@@ -142,7 +146,7 @@ pub(crate) fn of(state: &SessionState, call: &Call, markov: &Markov, tables: &Pr
         features: f,
         window: passage.as_ref().map(|p| Window { place: p.place, number: p.number, strength: p.strength }),
         leaf: leaf.map(|leaf| leaf.path.clone()),
-        edge,
+        edge: step.p,
         named: named(state, call, &traced),
     }
 }
@@ -202,6 +206,7 @@ fn window(f: &mut Features, passage: Option<&Passage>, tool_unasked: f64) {
     f.entities_cover = ln(p.entities_cover);
     f.passage_unasked = ln(1.0 - p.asked);
     f.source_unnamed = ln(1.0 - p.named);
+    f.source_undelegated = ln(1.0 - p.delegated);
     f.passage_imperative = f64::from(p.cues.has(Cues::IMPERATIVE));
     f.passage_addresses = f64::from(p.cues.has(Cues::ADDRESSES));
     f.passage_modal = f64::from(p.cues.has(Cues::MODAL));

@@ -14,7 +14,7 @@ use crate::markov::{Markov, Sequence, Symbol};
 use crate::model::Model;
 use crate::provenance::{self, Provenance, Spreads};
 use crate::splice::{self, Label};
-use crate::state::SessionState;
+use crate::state::{SessionState, call_fingerprint};
 use crate::strength::Strength;
 use linfa::Dataset;
 use linfa::traits::Fit;
@@ -23,7 +23,7 @@ use rand::SeedableRng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use schema::{Call, Principal};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One session to learn from: its calls in order, sealed for the fit ([`schema::seal_for_fit`]).
 #[derive(Debug, Clone)]
@@ -68,58 +68,108 @@ const SPLICES_EACH: std::ops::RangeInclusive<usize> = 1..=16;
 const RIDGE: f64 = 200.0;
 
 /// Fits a model.
+///
+/// What is given as honest traffic may hold a few hijacks. Sessions that, held out, look more like one than most made-up
+/// hijacks do are left out, and the rest is fitted anew.
 pub fn fit(sessions: &[TrainingSession], options: &FitOptions) -> Result<Model, FitError> {
     if sessions.iter().all(|s| s.calls.is_empty()) {
         return Err(FitError::Empty { sessions: sessions.len() });
     }
+    let mut kept: Vec<&TrainingSession> = sessions.iter().collect();
+    let extraction = Honest::fit(&clients(sessions), options.seed);
+    let (mut model, mut suspects) = fit_once(&kept, options, extraction);
+    let markov = model.markov.clone();
+    for _ in 0..TRIM_ROUNDS {
+        let left = sessions.len() - (kept.len() - suspects.len());
+        let few = TRIM_FROM * kept.len() as f64 > suspects.len() as f64;
+        if few || left as f64 > TRIM_TO * sessions.len() as f64 {
+            break;
+        }
+        let mut at = 0..;
+        kept.retain(|_| at.next().is_none_or(|at| !suspects.contains(&at)));
+        (model, suspects) = fit_once(&kept, options, model.extraction);
+        model.left_out = u32::try_from(left).unwrap_or(u32::MAX);
+    }
+    // What order tools come in is learned from all: a suspect is one by where its values come from.
+    model.markov = markov;
+    Ok(model)
+}
+
+/// Rounds of leaving out suspects.
+const TRIM_ROUNDS: usize = 2;
+/// Share of sessions below which suspects are the odd honest session, and beyond which they are how things are here.
+const TRIM_FROM: f64 = 0.005;
+const TRIM_TO: f64 = 0.05;
+/// Share of made-up hijacks that a suspect exceeds: of honest sessions, held out, next to none does.
+const TRIM_AT: f64 = 0.6;
+
+/// A model, and the sessions that look like hijacks among those it was fitted on.
+fn fit_once(sessions: &[&TrainingSession], options: &FitOptions, extraction: Option<Honest>) -> (Model, Vec<usize>) {
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     let strength = Strength::default();
     let parts: Vec<u64> = sessions.iter().enumerate().map(|(at, s)| part_of(s, at)).collect();
+    let tasks = sessions.iter().filter_map(|s| asked(s)).collect::<BTreeSet<u64>>().len();
     let spliced = splices(sessions, &mut rng);
-    let sequences = Markov::learn(&sessions.iter().map(sequence).collect::<Vec<_>>());
+    let sequences = Markov::learn(&sessions.iter().map(|s| sequence(s)).collect::<Vec<_>>());
 
     // Rows under tables of the other parts.
     let (mut own, mut made) = (Vec::new(), Vec::new());
     for part in 0..PARTS {
         let rest: Vec<&TrainingSession> =
-            sessions.iter().zip(&parts).filter(|(_, p)| **p != part).map(|(s, _)| s).collect();
-        let tables =
-            Tables::learn(if rest.is_empty() { sessions.iter().collect() } else { rest }, &strength, &sequences);
-        for (session, _) in sessions.iter().zip(&parts).filter(|(_, p)| **p == part) {
-            own.push(Rows { part, rows: tables.rows(session.calls.iter().map(|call| (call, Label::Host))) });
+            sessions.iter().zip(&parts).filter(|(_, p)| **p != part).map(|(s, _)| *s).collect();
+        let tables = Tables::learn(if rest.is_empty() { sessions } else { &rest }, &strength, &sequences);
+        for ((at, session), _) in sessions.iter().enumerate().zip(&parts).filter(|(_, p)| **p == part) {
+            let rows = tables.rows(session.calls.iter().map(|call| (call, Label::Host)));
+            own.push(Rows { session: at, part, rows });
         }
         for (host, calls) in spliced.iter().filter(|(host, _)| parts.get(*host) == Some(&part)) {
-            let _ = host;
-            made.push(Rows { part, rows: tables.rows(calls.calls.iter().map(|(call, label)| (call, *label))) });
+            let rows = tables.rows(calls.calls.iter().map(|(call, label)| (call, *label)));
+            made.push(Rows { session: *host, part, rows });
         }
     }
 
     let experts = |without: Option<u64>| -> Vec<Expert> {
-        Kind::ALL.iter().filter_map(|kind| expert(*kind, &own, &made, without, options.seed)).collect()
+        Kind::ALL.iter().filter_map(|kind| expert(*kind, &own, &made, without, options.seed, tasks)).collect()
     };
-    let (mut clean, mut exposed) = (Vec::new(), Vec::new());
+    // Highest scores of sessions under a fusion of the other parts.
+    let (mut clean, mut exposed, mut hijacked) = (Vec::new(), Vec::new(), Vec::new());
     for part in 0..PARTS {
         let held_out = experts(Some(part));
-        let highest =
-            |rows: &Rows| rows.own().map(|row| fusion::score(&held_out, row).0).fold(f64::NEG_INFINITY, f64::max);
-        clean.extend(own.iter().filter(|r| r.part == part).map(highest).filter(|s| s.is_finite()));
-        exposed.extend(made.iter().filter(|r| r.part == part && r.resisted()).map(highest).filter(|s| s.is_finite()));
+        let highest = |of: &mut dyn Iterator<Item = &Row>| {
+            let highest = of.map(|row| fusion::score(&held_out, row).0).fold(f64::NEG_INFINITY, f64::max);
+            Some(highest).filter(|score| score.is_finite())
+        };
+        let mut of_part = own.iter().filter(|r| r.part == part);
+        clean.extend(of_part.by_ref().filter_map(|r| Some((highest(&mut r.own())?, r.session))));
+        for r in made.iter().filter(|r| r.part == part) {
+            if r.resisted() {
+                exposed.extend(highest(&mut r.own()));
+            } else {
+                hijacked.extend(highest(&mut r.serving()));
+            }
+        }
     }
-    let tables = Tables::learn(sessions.iter().collect(), &strength, &sequences);
+    hijacked.sort_unstable_by(f64::total_cmp);
+    let bound = hijacked.get((TRIM_AT * hijacked.len() as f64) as usize).copied().unwrap_or(f64::INFINITY);
+    let suspects = clean.iter().filter(|(score, _)| *score > bound).map(|(_, session)| *session).collect();
+    let tables = Tables::learn(sessions, &strength, &sequences);
     let model = Model {
         strength: strength.clone(),
         markov: tables.markov,
         provenance: tables.provenance,
         experts: experts(None),
-        calibration: Calibration::new(clean, exposed),
-        extraction: Honest::fit(&clients(sessions), options.seed),
+        calibration: Calibration::new(clean.into_iter().map(|(score, _)| score).collect(), exposed),
+        extraction,
         sessions: u32::try_from(sessions.len()).unwrap_or(u32::MAX),
+        left_out: 0,
     };
-    Ok(model)
+    (model, suspects)
 }
 
 /// One session's rows.
 struct Rows {
+    /// The session, or the host it was spliced into.
+    session: usize,
     part: u64,
     rows: Vec<(Row, Label)>,
 }
@@ -150,7 +200,7 @@ struct Tables<'s> {
 
 impl<'s> Tables<'s> {
     /// `like`: what the sequence model of all sessions takes for ordinary.
-    fn learn(sessions: Vec<&TrainingSession>, strength: &'s Strength, like: &Markov) -> Self {
+    fn learn(sessions: &[&TrainingSession], strength: &'s Strength, like: &Markov) -> Self {
         let markov = Markov::count(&sessions.iter().map(|session| sequence(session)).collect::<Vec<_>>(), like);
         let mut tables = Self { strength, markov, provenance: Provenance::default() };
         let mut spreads = Spreads::default();
@@ -210,10 +260,21 @@ fn part_of(session: &TrainingSession, at: usize) -> u64 {
     task(session).unwrap_or(at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(20) % PARTS
 }
 
-/// Which task a session is at, where it is known: sessions of one task were asked the same.
-fn task(session: &TrainingSession) -> Option<u64> {
+/// What the user asked, where it is known.
+fn asked(session: &TrainingSession) -> Option<u64> {
     let mission = session.calls.iter().find_map(|call| call.mission.as_ref())?;
     Some(mission.sentences.iter().flat_map(|s| &s.tokens).fold(0u64, |hash, t| hash.rotate_left(5) ^ t.fp.0))
+}
+
+/// Which task a session is at: sessions of one task were asked the same. Where nothing is known of what was asked, those
+/// that begin alike are taken for one task.
+fn task(session: &TrainingSession) -> Option<u64> {
+    let begun = || {
+        let with_values = session.calls.iter().position(|call| !call.args.is_empty())?;
+        let calls = session.calls.iter().take(with_values + 1);
+        Some(calls.fold(0u64, |hash, call| hash.rotate_left(5) ^ call_fingerprint(call)))
+    };
+    asked(session).or_else(begun)
 }
 
 /// What each principal asked of model APIs, over its sessions, in time order; without a principal, each session apart.
@@ -236,13 +297,13 @@ fn clients(sessions: &[TrainingSession]) -> Vec<Client> {
 }
 
 /// Spliced sessions, each with the index of its host. Donors are of the same app and another mission.
-fn splices(sessions: &[TrainingSession], rng: &mut ChaCha8Rng) -> Vec<(usize, splice::Spliced)> {
+fn splices(sessions: &[&TrainingSession], rng: &mut ChaCha8Rng) -> Vec<(usize, splice::Spliced)> {
     let app = |s: &TrainingSession| s.calls.first().and_then(|call| call.app.clone());
     let asked = |s: &TrainingSession| s.calls.iter().find_map(|call| call.mission.clone());
     let each = (SPLICES / sessions.len().max(1)).clamp(*SPLICES_EACH.start(), *SPLICES_EACH.end());
     let mut out = Vec::new();
     let all: Vec<usize> = (0..sessions.len()).collect();
-    let talks = |s: &&TrainingSession| s.calls.iter().any(|call| !is_bare_query(call));
+    let talks = |s: &TrainingSession| s.calls.iter().any(|call| !is_bare_query(call));
     for (host_at, host) in sessions.iter().enumerate().filter(|(_, s)| talks(s)) {
         if out.len() >= SPLICES {
             break;
@@ -251,9 +312,9 @@ fn splices(sessions: &[TrainingSession], rng: &mut ChaCha8Rng) -> Vec<(usize, sp
             // A few draws find a fitting donor; a set of one mission has none.
             let donor = (0..12)
                 .filter_map(|_| all.choose(rng))
-                .filter_map(|at| sessions.get(*at))
+                .filter_map(|at| sessions.get(*at).copied())
                 .find(|d| app(d) == app(host) && (asked(d) != asked(host) || asked(d).is_none()));
-            let other = all.choose(rng).and_then(|at| sessions.get(*at)).unwrap_or(host);
+            let other = all.choose(rng).and_then(|at| sessions.get(*at)).copied().unwrap_or(host);
             if let Some(made) = donor.and_then(|donor| splice::splice(host, donor, other, rng)) {
                 out.push((host_at, made));
             }
@@ -263,7 +324,7 @@ fn splices(sessions: &[TrainingSession], rng: &mut ChaCha8Rng) -> Vec<(usize, sp
 }
 
 /// One expert, fitted and scaled without one part. `None` where there is nothing to fit it on.
-fn expert(kind: Kind, own: &[Rows], made: &[Rows], without: Option<u64>, seed: u64) -> Option<Expert> {
+fn expert(kind: Kind, own: &[Rows], made: &[Rows], without: Option<u64>, seed: u64, tasks: usize) -> Option<Expert> {
     let kept = || own.iter().chain(made).filter(|r| Some(r.part) != without);
     let knows_results = |row: &Row| !Kind::Blind.speaks(row);
     let told = own.iter().flat_map(Rows::own).any(knows_results);
@@ -273,13 +334,14 @@ fn expert(kind: Kind, own: &[Rows], made: &[Rows], without: Option<u64>, seed: u
             Scorer::Logistic(fuse(kind, &kept().collect::<Vec<_>>())?)
         }
         Kind::Mass => Scorer::Mass,
+        Kind::Sequence => Scorer::Surprise,
         Kind::Odd => Scorer::Forest(grow(own.iter().filter(|r| Some(r.part) != without), seed)?),
     };
     let honest = || kept().filter(|r| r.resisted());
     let highest = honest()
         .filter_map(|r| r.own().filter(|row| kind.speaks(row)).map(|row| scorer.raw(row)).max_by(f64::total_cmp))
         .collect();
-    Some(Expert { kind, scale: Scale::of(kind, highest, honest().count(), told)?, scorer })
+    Some(Expert { kind, scale: Scale::of(kind, highest, honest().count(), told, tasks)?, scorer })
 }
 
 /// The logistic of served against own calls.

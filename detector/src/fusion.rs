@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Mass,
     /// Calls before any result is known.
     Blind,
+    /// Any call: how surprising the session's tools are, one after the other.
+    Sequence,
     /// Any call: how isolated its features are.
     Odd,
 }
@@ -34,6 +36,8 @@ pub(crate) enum Scorer {
     Logistic(Logistic),
     /// By the passage's mass.
     Mass,
+    /// By the session's mean surprise.
+    Surprise,
     /// By isolation.
     Forest(Forest),
 }
@@ -51,16 +55,19 @@ pub(crate) struct Expert {
 pub(crate) struct Scale {
     middle: f64,
     high: f64,
+    /// How far the expert's voice is lowered.
+    doubt: f64,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 6] = [Kind::General, Kind::Handles, Kind::Others, Kind::Mass, Kind::Blind, Kind::Odd];
+    pub(crate) const ALL: [Kind; 7] =
+        [Kind::General, Kind::Handles, Kind::Others, Kind::Mass, Kind::Blind, Kind::Sequence, Kind::Odd];
 
     /// Whether the expert has anything to say of a row.
     pub(crate) fn speaks(self, row: &Row) -> bool {
         let f = Features::of_row(row);
         match self {
-            Kind::General | Kind::Mass | Kind::Odd => true,
+            Kind::General | Kind::Mass | Kind::Sequence | Kind::Odd => true,
             Kind::Handles => f.handles_from_results > 0.0,
             Kind::Others => f.handles_from_results == 0.0,
             Kind::Blind => f.results_none > 0.0,
@@ -70,6 +77,16 @@ impl Kind {
     /// Signs of the expert's features.
     pub(crate) fn signs(self) -> &'static [i8] {
         if self == Kind::Blind { BLIND } else { TOLD }
+    }
+
+    /// How far the voice is lowered beside those that trace values. Whole tasks look odd the first time: of `tasks` seen, a
+    /// share of sessions below one in as many cannot be told from the tasks' own ways.
+    fn doubt(self, tasks: usize) -> f64 {
+        match self {
+            Kind::Sequence => 0.15 + (libm::log(100.0 / (tasks as f64 + 1.0)) / libm::log(30.0)).max(0.0),
+            Kind::Odd => 1.0,
+            _ => 0.0,
+        }
     }
 
     /// Share of honest sessions that may pass 0 on the expert's scale: the weaker its evidence, the fewer. `told`:
@@ -86,11 +103,11 @@ impl Kind {
 impl Scale {
     /// From the highest score of each honest session, of `all` sessions: those an expert is silent in lie below.
     /// `None` where there is none.
-    pub(crate) fn of(kind: Kind, mut highest: Vec<f64>, all: usize, told: bool) -> Option<Self> {
+    pub(crate) fn of(kind: Kind, mut highest: Vec<f64>, all: usize, told: bool, tasks: usize) -> Option<Self> {
         highest.sort_unstable_by(|a, b| b.total_cmp(a));
         let last = highest.len().checked_sub(1)?;
         let at = |share: f64| highest.get(((all as f64 * share) as usize).min(last)).copied();
-        Some(Self { middle: at(0.3)?, high: at(kind.tail(told))? })
+        Some(Self { middle: at(0.3)?, high: at(kind.tail(told))?, doubt: kind.doubt(tasks) })
     }
 
     /// The score in units of the distance between a high ordinary session and the tail; 0 at the tail.
@@ -108,6 +125,7 @@ impl Scorer {
         match self {
             Scorer::Logistic(model) => model.logit(row),
             Scorer::Mass => features::factor(Features::of_row(row).passage_mass),
+            Scorer::Surprise => Features::of_row(row).sequence_mean,
             Scorer::Forest(forest) => forest.score(row),
         }
     }
@@ -116,7 +134,7 @@ impl Scorer {
     pub(crate) fn parts(&self, row: &Row) -> Vec<f64> {
         match self {
             Scorer::Logistic(model) => model.parts(row).collect(),
-            Scorer::Mass => Vec::new(),
+            Scorer::Mass | Scorer::Surprise => Vec::new(),
             Scorer::Forest(forest) => forest.attribution(ndarray::ArrayView1::from(row)),
         }
     }
@@ -133,8 +151,10 @@ pub(crate) fn score<'e>(experts: &'e [Expert], row: &Row) -> (f64, Option<&'e Ex
         let mass = says(Kind::Mass).map_or(0.0, |(score, _)| score.clamp(MASS_LOWEST, MASS_HIGHEST));
         (0.5 * (general + special + mass), expert)
     });
-    let odd = says(Kind::Odd).map(|(score, expert)| (score - ODD_DOUBT, expert));
-    let voices = [told, says(Kind::Blind), odd].into_iter().flatten();
+    let lowered = |(score, expert): (f64, &'e Expert)| (score - expert.scale.doubt, expert);
+    let sequence = says(Kind::Sequence).map(|(score, expert)| (score.min(SEQUENCE_RATE * score), expert)).map(lowered);
+    let odd = says(Kind::Odd).map(lowered);
+    let voices = [told, says(Kind::Blind), sequence, odd].into_iter().flatten();
     voices.fold((SILENCE, None), |best, (score, expert)| if score > best.0 { (score, Some(expert)) } else { best })
 }
 
@@ -142,8 +162,9 @@ pub(crate) fn score<'e>(experts: &'e [Expert], row: &Row) -> (f64, Option<&'e Ex
 const MASS_LOWEST: f64 = -2.0;
 const MASS_HIGHEST: f64 = 0.5;
 
-/// What merely looks odd must look odder than any honest session did: whole tasks look odd the first time.
-const ODD_DOUBT: f64 = 1.0;
+/// Beyond what one honest session in a hundred reaches, surprise rises slowly: no order of tools by itself says as much as
+/// a value that a passage ordered.
+const SEQUENCE_RATE: f64 = 0.1;
 
 /// Score of a row that no expert speaks of.
 const SILENCE: f64 = -20.0;

@@ -91,6 +91,14 @@ impl Markov {
         self.step(state, &Symbol::of(call)).p
     }
 
+    /// Surprise of an ordinary call, in nats.
+    const ORDINARY: f64 = 2.0;
+
+    /// Surprise of a step, in nats. A tool never seen says that the task is new, not that the order is odd.
+    fn surprise(&self, step: &Step, next: &Symbol) -> f64 {
+        if self.knows(next.tool) { -libm::log(step.p) } else { Self::ORDINARY }
+    }
+
     /// Whether the tool was ever seen.
     pub(crate) fn knows(&self, tool: NameHash) -> bool {
         self.chain.symbol(tool) != chain::UNKNOWN

@@ -19,6 +19,8 @@ pub struct Model {
     pub(crate) extraction: Option<crate::extraction::Honest>,
     /// Sessions it was fitted on.
     pub(crate) sessions: u32,
+    /// Sessions that looked like hijacks and were left out.
+    pub(crate) left_out: u32,
 }
 
 /// Why bytes are no model.
@@ -50,7 +52,7 @@ pub enum ModelError {
 
 const MAGIC: &[u8; 8] = b"VEDETTEM";
 /// Version of the file format; any change of the model's types raises it.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const HEAD: usize = 8 + 4 + 32;
 /// Largest model file read.
 pub const MODEL_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -93,5 +95,10 @@ impl Model {
     /// Sessions it was fitted on.
     pub fn sessions(&self) -> u32 {
         self.sessions
+    }
+
+    /// Sessions that looked like hijacks and were left out of the fit.
+    pub fn left_out(&self) -> u32 {
+        self.left_out
     }
 }

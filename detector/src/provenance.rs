@@ -48,6 +48,8 @@ pub(crate) struct Traced {
     pub(crate) free: f64,
     /// Stands in running text.
     pub(crate) prose: bool,
+    /// The last part of the path before it, which counts for both.
+    pub(crate) part: bool,
 }
 
 impl Traced {
@@ -72,7 +74,10 @@ pub(crate) fn trace(state: &SessionState, call: &Call, tables: &Provenance) -> V
     for (leaf, at) in call.args.iter().zip(0u16..) {
         let spread = tables.spread(call, leaf);
         let prose = leaf.shape == Shape::Prose;
-        for (token, next) in leaf.tokens.iter().zip(leaf.tokens.iter().skip(1).map(Some).chain([None])) {
+        let parts = path_parts(&leaf.tokens);
+        for ((token, next), part) in
+            leaf.tokens.iter().zip(leaf.tokens.iter().skip(1).map(Some).chain([None])).zip(parts)
+        {
             if !is_content(token) {
                 continue;
             }
@@ -94,7 +99,10 @@ pub(crate) fn trace(state: &SessionState, call: &Call, tables: &Provenance) -> V
             out.push(Traced {
                 token: *token,
                 leaf: at,
-                weight: weight(token.kind) * telling(token.kind, prose) * (0.3 + 0.7 * (2.0 * spread).min(1.0)),
+                weight: if part { PART } else { 1.0 }
+                    * weight(token.kind)
+                    * telling(token.kind, prose)
+                    * (0.1 + 0.9 * (1.5 * spread).min(1.0)),
                 mission: state.mission.contains_key(&token.fp.0),
                 prior: state.prior.contains_key(&token.fp.0),
                 count: postings.map_or(0, |p| p.count),
@@ -102,12 +110,26 @@ pub(crate) fn trace(state: &SessionState, call: &Call, tables: &Provenance) -> V
                 alone,
                 named: sources.fold(0.0, f64::max),
                 familiar: if on_asked_host { 0.9 } else { 0.0 },
-                free: (0.3 + 1.4 * spread).min(1.0),
+                free: (0.1 + 1.2 * spread).min(1.0),
                 prose,
+                part,
             });
         }
     }
     out
+}
+
+/// Weight of a path's last part beside the path's own.
+const PART: f64 = 0.3;
+
+/// Of each token: whether it is the last part of the path that stands before it.
+pub(crate) fn path_parts(tokens: &[Token]) -> impl Iterator<Item = bool> {
+    let mut whole = false; // the token before is a path, and no part
+    tokens.iter().map(move |token| {
+        let part = whole && token.kind == TokenKind::Path;
+        whole = token.kind == TokenKind::Path && !part;
+        part
+    })
 }
 
 /// How much of a token's weight counts: the words of running text are written by the agent, often about what it read, and
@@ -251,7 +273,7 @@ impl Provenance {
 /// Weight of the back-off, in calls.
 const PRIOR: f64 = 2.0;
 /// Tasks that a spread of 1 is taken from before any is seen.
-const SPREAD_PRIOR: f64 = 2.0;
+const SPREAD_PRIOR: f64 = 1.0;
 
 fn leaf_key(call: &Call, leaf: &Leaf) -> u64 {
     tool_hash(call).0.rotate_left(17) ^ NameHash::of("path", leaf.path.as_str()).0
@@ -259,4 +281,18 @@ fn leaf_key(call: &Call, leaf: &Leaf) -> u64 {
 
 fn edge_key(source: NameHash, call: &Call, leaf: &Leaf) -> u64 {
     source.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ leaf_key(call, leaf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_part_of_a_path_counts_with_its_path() {
+        let token = |kind| Token { fp: Fp(1), kind };
+        let (path, word) = (token(TokenKind::Path), token(TokenKind::Word));
+        // `/a/b /c/d word e/f`, each path with its last part.
+        let parts: Vec<bool> = path_parts(&[path, path, path, path, word, path, path]).collect();
+        assert_eq!(parts, [false, true, false, true, false, false, true]);
+    }
 }

@@ -26,6 +26,8 @@ pub struct SessionState {
     pub(crate) mission: FpMap<Asked>,
     pub(crate) mission_mass: f64,
     pub(crate) mission_used: f64,
+    /// The user asked for deeds that stand elsewhere.
+    pub(crate) delegated: bool,
     /// Results, oldest first.
     pub(crate) results: Vec<Seen>,
     /// Where in `results` a token stands, by (result number, sentence index).
@@ -136,6 +138,7 @@ impl SessionState {
 
     /// Takes in what the user asked.
     pub(crate) fn ask(&mut self, mission: &Text) {
+        self.delegated |= mission.sentences.iter().any(|s| s.cues.has(Cues::DELEGATES));
         for token in mission.sentences.iter().flat_map(|s| &s.tokens).filter(|t| is_content(t)) {
             if self.mission.len() >= MISSION_TOKENS_MAX {
                 break;
@@ -270,7 +273,7 @@ pub(crate) fn tool_hash(call: &Call) -> NameHash {
     NameHash::of("tool", call.tool.as_str())
 }
 
-fn call_fingerprint(call: &Call) -> u64 {
+pub(crate) fn call_fingerprint(call: &Call) -> u64 {
     call.args.iter().fold(tool_hash(call).0, |hash, leaf| hash.rotate_left(7) ^ leaf.whole.0)
 }
 

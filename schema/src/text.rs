@@ -141,8 +141,10 @@ impl Cues {
     pub const CONTINUES: Cues = Cues(1 << 14);
     /// Holds a condition or an order of steps (before, after, if, then).
     pub const STEPS: Cues = Cues(1 << 15);
+    /// Speaks of deeds that stand elsewhere: instructions, tasks, requests.
+    pub const DELEGATES: Cues = Cues(1 << 16);
     /// Number of cues defined.
-    pub const COUNT: u32 = 16;
+    pub const COUNT: u32 = 17;
 
     /// Whether all bits of `other` are set.
     pub fn has(self, other: Cues) -> bool {

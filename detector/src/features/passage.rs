@@ -2,7 +2,7 @@
 //! plainer, how much of the passage it does, and how instruction-like the passage is.
 
 use super::{share, weight};
-use crate::provenance::Traced;
+use crate::provenance::{Traced, path_parts};
 use crate::state::{Kept, Place, Seen, SessionState, is_content};
 use schema::{Call, Cues, Token, TokenKind};
 
@@ -32,6 +32,8 @@ pub(super) struct Passage {
     pub(super) asked: f64,
     /// How far the user named the source of that result.
     pub(super) named: f64,
+    /// How far the user told the agent to do what that source says.
+    pub(super) delegated: f64,
     pub(super) cues: Cues,
     /// Argument that took most from it.
     pub(super) leaf: Option<u16>,
@@ -99,7 +101,8 @@ fn places(state: &SessionState, traced: &[Traced], stems: &[Token]) -> Vec<(Plac
 
 /// Handles of a sentence that were not asked for; a path's last part counts with its path.
 fn kept_handles(state: &SessionState, kept: &Kept) -> usize {
-    kept.tokens.iter().filter(|t| is_target(t.kind) && !state.mission.contains_key(&t.fp.0)).count()
+    let tokens = kept.tokens.iter().zip(path_parts(&kept.tokens));
+    tokens.filter(|(t, part)| !part && is_target(t.kind) && !state.mission.contains_key(&t.fp.0)).count()
 }
 
 fn is_target(kind: TokenKind) -> bool {
@@ -116,14 +119,14 @@ fn read(
 ) -> Passage {
     let in_call = |t: &Token| traced.iter().any(|x| x.token.fp == t.fp) || stems.iter().any(|stem| stem.fp == t.fp);
     let (mut whole, mut new, mut used, mut handles, mut handles_used) = (0.0, 0.0, 0.0, 0u32, 0u32);
-    for token in &kept.tokens {
-        let w = weight(token.kind);
+    for (token, part) in kept.tokens.iter().zip(path_parts(&kept.tokens)) {
+        let w = if part { 0.0 } else { weight(token.kind) };
         whole += w;
         if !state.mission.contains_key(&token.fp.0) {
             let is_used = in_call(token);
             new += w;
             used += if is_used { w } else { 0.0 };
-            if is_target(token.kind) {
+            if is_target(token.kind) && !part {
                 handles += 1;
                 handles_used += u32::from(is_used);
             }
@@ -139,6 +142,7 @@ fn read(
         handles_used: if handles == 0 { 0.5 } else { f64::from(handles_used) / f64::from(handles) },
         asked: share(whole - new, whole),
         named: f64::from(seen.named),
+        delegated: if state.delegated { f64::from(seen.named) } else { 0.0 },
         cues: kept.cues,
         ..Passage::default()
     }
@@ -156,8 +160,8 @@ fn covered(state: &SessionState, passage: Passage, traced: &[Traced], stems: &[T
     };
     Passage {
         cover: share(covered().map(|t| t.weight).sum(), unasked().map(|t| t.weight).sum()),
-        handles_cover: part(&|t| is_target(t.token.kind) && !t.prose),
-        entities_cover: part(&|t| t.token.kind.is_entity() && t.token.kind != TokenKind::Host && !t.prose),
+        handles_cover: part(&|t| is_target(t.token.kind) && !t.prose && !t.part),
+        entities_cover: part(&|t| t.token.kind.is_entity() && t.token.kind != TokenKind::Host && !t.prose && !t.part),
         tool: share(stems.iter().filter(|t| holds(t.fp)).count() as f64, stems.len() as f64),
         leaf: covered().max_by(|a, b| a.weight.total_cmp(&b.weight)).map(|t| t.leaf),
         ..passage

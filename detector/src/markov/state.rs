@@ -1,7 +1,7 @@
 //! What a session's order leaves behind, bounded.
 
 use super::tally::Ratio;
-use super::{Markov, Symbol};
+use super::{Markov, Step, Symbol};
 use schema::{NameHash, Risk};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -13,6 +13,8 @@ pub(crate) struct SequenceState {
     pub(super) recent: VecDeque<NameHash>,
     /// Calls so far.
     calls: u64,
+    /// Sum of the tools' surprise so far, in nats.
+    surprise: f64,
     /// Sum of novelty so far.
     novel: f64,
     /// Highest surprise (nats), novelty rate, profile distance.
@@ -25,6 +27,8 @@ pub(crate) struct SequenceState {
 pub(super) const WINDOW: usize = 160;
 /// Calls' worth of nothing new that a session starts with: a rate over few calls says little.
 const HEAD_START: f64 = 20.0;
+/// Ordinary calls that a session's mean surprise starts with.
+const HEAD_CALLS: f64 = 2.0;
 /// The mix is looked at after each of this many first calls, then after every eighth.
 const EARLY: u64 = 16;
 const EVERY: u64 = 8;
@@ -33,6 +37,7 @@ impl SequenceState {
     /// Moves past a call.
     pub(crate) fn advance(&mut self, model: &Markov, next: &Symbol) {
         let step = model.step(self, next);
+        self.surprise += model.surprise(&step, next);
         self.push(next.tool);
         self.novel += f64::from(step.novel);
         let [surprise, rate, far] = &mut self.highest;
@@ -42,6 +47,12 @@ impl SequenceState {
             *far = far.max(model.profile.distance(self.recent.iter().map(|tool| model.chain.symbol(*tool))));
         }
         self.risk = model.risk(&self.highest).get();
+    }
+
+    /// Mean surprise of the session's tools with `next`, a `step` from here, in nats; a few ordinary ones are counted in.
+    pub(crate) fn mean_surprise(&self, model: &Markov, step: &Step, next: &Symbol) -> f64 {
+        let sum = self.surprise + model.surprise(step, next);
+        (sum + HEAD_CALLS * Markov::ORDINARY) / (self.calls as f64 + 1.0 + HEAD_CALLS)
     }
 
     /// Keeps a tool without judging it.

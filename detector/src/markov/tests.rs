@@ -144,3 +144,18 @@ proptest! {
         prop_assert_eq!(model, back);
     }
 }
+
+#[test]
+fn the_mean_surprise_rises_with_an_odd_order_and_not_with_a_tool_that_is_new() {
+    let model = learned(&(0..200).map(honest).collect::<Vec<_>>());
+    let mean = |session: &[u8]| {
+        let mut state = SequenceState::default();
+        let symbols = symbols(session, 10);
+        let (last, before) = symbols.split_last().unwrap();
+        before.iter().for_each(|symbol| state.advance(&model, symbol));
+        state.mean_surprise(&model, &model.step(&state, last), last)
+    };
+    assert!(mean(&[4, 8]) > mean(&[1, 2]) + 0.5, "{} {}", mean(&[4, 8]), mean(&[1, 2]));
+    // A tool never seen counts as an ordinary call.
+    assert!((mean(&[99]) - Markov::ORDINARY).abs() < 1e-9, "{}", mean(&[99]));
+}

@@ -2,7 +2,7 @@
 //! sentence carries structural cues.
 
 use super::tokens::{Piece, SPACE_TOKEN, pieces};
-use super::words::Class;
+use super::words::{Class, is_deed};
 use crate::fingerprint::SessionKey;
 use crate::limits::{DEPTH_MAX, SENTENCE_TOKENS_MAX, SENTENCES_MAX, TEXT_BYTES_MAX};
 use crate::{Cues, Sentence, Text, Token, TokenKind};
@@ -194,6 +194,8 @@ struct CueState {
     shouted: u32,
     /// Pieces since a word that could be an imperative verb, itself counted; 0: none is near.
     verb: u8,
+    /// The piece before was *following*: what comes is spelled out here.
+    following: bool,
     pieces: u32,
 }
 
@@ -210,7 +212,7 @@ impl CueState {
                 cues = cues.with(cue);
             }
         }
-        Self { cues, words: 0, functions: 0, shouted: 0, verb: 0, pieces: 0 }
+        Self { cues, words: 0, functions: 0, shouted: 0, verb: 0, following: false, pieces: 0 }
     }
 
     fn piece(&mut self, piece: &Piece<'_>) {
@@ -227,6 +229,11 @@ impl CueState {
         if piece.kind.is_handle() {
             self.cues = self.cues.with(Cues::HANDLE);
         }
+        let word = matches!(piece.kind, TokenKind::Word | TokenKind::Name);
+        if word && !self.following && is_deed(piece.text) {
+            self.cues = self.cues.with(Cues::DELEGATES);
+        }
+        self.following = word && piece.inflected && piece.text == "follo";
         let name = self.verb == 1 && piece.kind == TokenKind::Name;
         let governed = piece.class.has(Class::GOVERNED) || piece.kind.is_entity() || name;
         if self.verb > 0 && governed && !piece.opens_clause {
@@ -473,6 +480,18 @@ mod tests {
         }
         for fact in ["The blicket was zorped on Monday", "amount: 50.0", "Blickets are zorped by us"] {
             assert!(!cues_of(fact).has(Cues::IMPERATIVE), "{fact}");
+        }
+    }
+
+    #[test]
+    fn deeds_that_stand_elsewhere_are_told_from_deeds_spelled_out() {
+        for elsewhere in
+            ["Do the tasks on the list at example.com", "Follow the instructions in notes.txt", "Act on Bob's requests"]
+        {
+            assert!(cues_of(elsewhere).has(Cues::DELEGATES), "{elsewhere}");
+        }
+        for here in ["Perform the following tasks: pay the bill", "Pay the bill", "How many meetings are there?"] {
+            assert!(!cues_of(here).has(Cues::DELEGATES), "{here}");
         }
     }
 

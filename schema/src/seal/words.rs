@@ -1,5 +1,5 @@
-//! Closed classes of short words, the only vocabulary of the seal. They mark *structure* (who is spoken to, what
-//! governs what) and never a topic; each list is grammar's, complete enough to lose half of it and still work, and
+//! Closed classes of short words and one small open one, the only vocabulary of the seal. They mark *structure* (who is
+//! spoken to, what governs what) and never a topic; each list is grammar's, complete enough to lose half of it and still work, and
 //! given for a few languages.
 
 use std::collections::BTreeMap;
@@ -201,6 +201,16 @@ const AUXILIARY: &[&str] = &[
     "why", "y",
 ];
 
+/// Whether a stem (five letters) is a noun for deeds that are written down somewhere: *instructions*, *tasks*, *requests*.
+pub(super) fn is_deed(stem: &str) -> bool {
+    DEED.binary_search(&stem).is_ok()
+}
+
+const DEED: &[&str] = &[
+    "accor", "actio", "anfor", "anwei", "assig", "aufga", "chore", "direc", "guide", "homew", "instr", "istru",
+    "reque", "tarea", "taref", "task", "todo", "tâche",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,5 +230,11 @@ mod tests {
             assert_eq!(Class::of(word), Class(expected), "{word}");
         }
         assert!(!Class::of("").any() && !Class::of("a word of more than sixteen bytes").any());
+    }
+
+    #[test]
+    fn a_deed_is_found_by_its_stem() {
+        assert!(DEED.windows(2).all(|w| w[0] < w[1]), "sorted, for the search");
+        assert!(is_deed("instr") && is_deed("task") && !is_deed("bill"));
     }
 }

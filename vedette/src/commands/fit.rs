@@ -33,6 +33,10 @@ pub fn run(args: &Fit, config: &Config) -> Result<(), Failure> {
         grouped(calls),
         args.out.display()
     )?;
+    if model.left_out() > 0 {
+        let left_out = grouped(u64::from(model.left_out()));
+        writeln!(std::io::stdout(), "left out {left_out} that look like hijacks: see which with `vedette explain`")?;
+    }
     Ok(())
 }
 
