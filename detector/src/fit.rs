@@ -205,7 +205,7 @@ impl<'s> Tables<'s> {
         let mut tables = Self { strength, markov, provenance: Provenance::default() };
         let mut spreads = Spreads::default();
         for session in sessions {
-            if let Some(task) = task(session) {
+            if let Some(task) = asked(session) {
                 session.calls.iter().for_each(|call| spreads.learn(call, task));
             }
             let mut state = SessionState::default();
@@ -326,13 +326,12 @@ fn splices(sessions: &[&TrainingSession], rng: &mut ChaCha8Rng) -> Vec<(usize, s
 /// One expert, fitted and scaled without one part. `None` where there is nothing to fit it on.
 fn expert(kind: Kind, own: &[Rows], made: &[Rows], without: Option<u64>, seed: u64, tasks: usize) -> Option<Expert> {
     let kept = || own.iter().chain(made).filter(|r| Some(r.part) != without);
-    let knows_results = |row: &Row| !Kind::Blind.speaks(row);
+    let knows_results = |row: &Row| Features::of_row(row).results_none == 0.0;
     let told = own.iter().flat_map(Rows::own).any(knows_results);
     let scorer = match kind {
         Kind::General | Kind::Handles | Kind::Others if !told => return None,
-        Kind::General | Kind::Handles | Kind::Others | Kind::Blind => {
-            Scorer::Logistic(fuse(kind, &kept().collect::<Vec<_>>())?)
-        }
+        Kind::General | Kind::Handles | Kind::Others => Scorer::Logistic(fuse(kind, &kept().collect::<Vec<_>>())?),
+        Kind::Blind => Scorer::Unseen,
         Kind::Mass => Scorer::Mass,
         Kind::Sequence => Scorer::Surprise,
         Kind::Odd => Scorer::Forest(grow(own.iter().filter(|r| Some(r.part) != without), seed)?),
@@ -349,7 +348,7 @@ fn expert(kind: Kind, own: &[Rows], made: &[Rows], without: Option<u64>, seed: u
 /// A session is judged by its most anomalous call, so after a first fit only the own call that looks worst speaks for
 /// each session.
 fn fuse(kind: Kind, kept: &[&Rows]) -> Option<Logistic> {
-    let params = LogisticParams { ridge: RIDGE, signs: kind.signs() };
+    let params = LogisticParams { ridge: RIDGE, signs: features::TOLD };
     let fit = |rows: Vec<(&Row, bool)>| {
         let records = Array2::from_shape_fn((rows.len(), features::COUNT), |(row, at)| {
             rows.get(row).and_then(|(r, _)| r.get(at)).copied().unwrap_or(0.0)

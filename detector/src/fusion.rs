@@ -2,10 +2,11 @@
 //!
 //! One logistic of all calls would blur hijacks that name things (an address, an account, a page) with those that do
 //! not: a general one speaks with a specialist of either kind. What a call took from one passage, by weight, speaks
-//! beside them, bounded: it needs no fit and so cannot learn the splices' quirks. Each is scaled by what honest sessions
-//! reach with it. Where no result is known, and for what merely looks odd, others may raise the alarm.
+//! beside them, bounded, and how far it carries the passage out: these need no fit and so cannot learn the splices'
+//! quirks. Each is scaled by what honest sessions reach with it. Where no result is known, for an odd order of tools and
+//! for what merely looks odd, others may raise the alarm.
 
-use crate::features::{self, BLIND, Features, Row, TOLD};
+use crate::features::{self, Features, Row};
 use crate::forest::Forest;
 use crate::logistic::Logistic;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,8 @@ pub(crate) enum Scorer {
     Logistic(Logistic),
     /// By the passage's mass.
     Mass,
+    /// By what of the call was never seen before.
+    Unseen,
     /// By the session's mean surprise.
     Surprise,
     /// By isolation.
@@ -70,31 +73,26 @@ impl Kind {
             Kind::General | Kind::Mass | Kind::Sequence | Kind::Odd => true,
             Kind::Handles => f.handles_from_results > 0.0,
             Kind::Others => f.handles_from_results == 0.0,
-            Kind::Blind => f.results_none > 0.0,
+            Kind::Blind => f.results_none > 0.0 && f.asked_none == 0.0,
         }
     }
 
-    /// Signs of the expert's features.
-    pub(crate) fn signs(self) -> &'static [i8] {
-        if self == Kind::Blind { BLIND } else { TOLD }
-    }
-
     /// How far the voice is lowered beside those that trace values. Whole tasks look odd the first time: of `tasks` seen, a
-    /// share of sessions below one in as many cannot be told from the tasks' own ways.
-    fn doubt(self, tasks: usize) -> f64 {
+    /// share of sessions below one in as many cannot be told from the tasks' own ways. `told`: results are known in what is
+    /// learned from, so that a call before any says little.
+    fn doubt(self, tasks: usize, told: bool) -> f64 {
         match self {
+            Kind::Blind if told => 1.0,
             Kind::Sequence => 0.15 + (libm::log(100.0 / (tasks as f64 + 1.0)) / libm::log(30.0)).max(0.0),
             Kind::Odd => 1.0,
             _ => 0.0,
         }
     }
 
-    /// Share of honest sessions that may pass 0 on the expert's scale: the weaker its evidence, the fewer. `told`:
-    /// results are known in what is learned from, so that a call before any says little.
-    fn tail(self, told: bool) -> f64 {
+    /// Share of honest sessions that may pass 0 on the expert's scale: the weaker its evidence, the fewer.
+    fn tail(self) -> f64 {
         match self {
             Kind::Odd => 0.002,
-            Kind::Blind if told => 0.002,
             _ => 0.01,
         }
     }
@@ -107,7 +105,7 @@ impl Scale {
         highest.sort_unstable_by(|a, b| b.total_cmp(a));
         let last = highest.len().checked_sub(1)?;
         let at = |share: f64| highest.get(((all as f64 * share) as usize).min(last)).copied();
-        Some(Self { middle: at(0.3)?, high: at(kind.tail(told))?, doubt: kind.doubt(tasks) })
+        Some(Self { middle: at(0.3)?, high: at(kind.tail())?, doubt: kind.doubt(tasks, told) })
     }
 
     /// The score in units of the distance between a high ordinary session and the tail; 0 at the tail.
@@ -125,6 +123,7 @@ impl Scorer {
         match self {
             Scorer::Logistic(model) => model.logit(row),
             Scorer::Mass => features::factor(Features::of_row(row).passage_mass),
+            Scorer::Unseen => unseen(&Features::of_row(row)),
             Scorer::Surprise => Features::of_row(row).sequence_mean,
             Scorer::Forest(forest) => forest.score(row),
         }
@@ -134,11 +133,20 @@ impl Scorer {
     pub(crate) fn parts(&self, row: &Row) -> Vec<f64> {
         match self {
             Scorer::Logistic(model) => model.parts(row).collect(),
-            Scorer::Mass | Scorer::Surprise => Vec::new(),
+            Scorer::Mass | Scorer::Unseen | Scorer::Surprise => Vec::new(),
             Scorer::Forest(forest) => forest.attribution(ndarray::ArrayView1::from(row)),
         }
     }
 }
+
+/// Without results, a value that the user did not name may as well come from one: how much of the call is from nowhere
+/// decides, and among calls that are so altogether, how much of it and how far the tool was asked for. A fit to made-up
+/// hijacks would rather learn that a spliced call breaks the order of tools, which real ones hardly do.
+fn unseen(f: &Features) -> f64 {
+    f.nowhere + UNSEEN_TIE * (features::factor(f.unasked) + features::factor(f.tool_unasked))
+}
+
+const UNSEEN_TIE: f64 = 0.05;
 
 /// Score of a row, and the expert that says most of it. 0 is about where one honest session in a hundred gets.
 pub(crate) fn score<'e>(experts: &'e [Expert], row: &Row) -> (f64, Option<&'e Expert>) {
@@ -149,14 +157,27 @@ pub(crate) fn score<'e>(experts: &'e [Expert], row: &Row) -> (f64, Option<&'e Ex
     let told = says(Kind::General).map(|(general, expert)| {
         let special = says(Kind::Handles).or_else(|| says(Kind::Others)).map_or(general, |(score, _)| score);
         let mass = says(Kind::Mass).map_or(0.0, |(score, _)| score.clamp(MASS_LOWEST, MASS_HIGHEST));
-        (0.5 * (general + special + mass), expert)
+        let done = carried_out(&Features::of_row(row)) - CARRIED_OUT;
+        (0.5 * (general + special + mass) + done, expert)
     });
     let lowered = |(score, expert): (f64, &'e Expert)| (score - expert.scale.doubt, expert);
     let sequence = says(Kind::Sequence).map(|(score, expert)| (score.min(SEQUENCE_RATE * score), expert)).map(lowered);
     let odd = says(Kind::Odd).map(lowered);
-    let voices = [told, says(Kind::Blind), sequence, odd].into_iter().flatten();
+    let voices = [told, says(Kind::Blind).map(lowered), sequence, odd].into_iter().flatten();
     voices.fold((SILENCE, None), |best, (score, expert)| if score > best.0 { (score, Some(expert)) } else { best })
 }
+
+/// How far the call carries out what a passage says, by what made-up hijacks cannot teach: they are planted whole and as
+/// they come, where real ones are running text amid orders, and are followed to the last address. Where it is not known
+/// what the user asked, one such address says most.
+fn carried_out(f: &Features) -> f64 {
+    let [handles_used, covered] = [f.passage_handles, f.handles_cover].map(features::factor);
+    let alone = if f.asked_none > 0.0 { features::factor(f.value_handle) * handles_used } else { 0.0 };
+    0.5 * handles_used + 0.3 * covered + 0.3 * f.passage_prose + 0.07 * f.passage_block + alone
+}
+
+/// What of it an honest session in a hundred has at its worst call.
+const CARRIED_OUT: f64 = 0.8;
 
 /// Bounds of what the passage's mass may say.
 const MASS_LOWEST: f64 = -2.0;
