@@ -3,9 +3,9 @@
 
 Writes two views of NAME's results: `halved` (every second word of each list in schema/src/seal/words.rs is coined anew wherever it
 stands) and `cipher` (every word of the lists is, and so are the other short words: the structure stays, no function word is
-known). A coined word is in no list, as if the list had lost it. Fits on the results as they are, task-disjoint folds.
+known). A coined word is in no list, as if the list had lost it; it is about as long. Fits on the results as they are, task-disjoint folds.
 usage: mutilation.py --bin VEDETTE --data DIR --check DIR_OF_EVAL_SCORES [--sets a,b]   (needs numpy)"""
-import argparse, gzip, json, os, re, subprocess, sys, tempfile
+import argparse, codecs, gzip, json, os, re, subprocess, sys, tempfile
 
 arguments = argparse.ArgumentParser()
 for name in ("--bin", "--data", "--check"):
@@ -20,7 +20,7 @@ lists = [re.findall(r'"([^"]+)"', body) for body in re.findall(r"const [A-Z]+: &
 assert len(lists) >= 6, "words.rs has another form"
 every_second = {word for words in lists for word in words[::2]}
 all_words = {word for words in lists for word in words}
-coined = lambda word: "zq" + word[::-1] + "x"
+coined = lambda word: codecs.encode(word, "rot13") + ("q" if len(word) > 3 else "")
 WORD = re.compile(r"(?<![\w@./:-])[^\W\d_]+(?:'[a-z]+)?(?![\w@/:-]|\.\w)")
 
 
@@ -29,7 +29,7 @@ def mutilated(text, view):
         word = match.group(0)
         lower = word.lower()
         listed = lower in (every_second if view == "halved" else all_words) or (view == "halved" and lower[:5] in every_second)
-        return coined(lower) if listed or (view == "cipher" and len(lower) <= 3) else word
+        return (coined(lower).capitalize() if word[0].isupper() else coined(lower)) if listed or (view == "cipher" and len(lower) <= 3) else word
     return WORD.sub(replace, text)
 
 

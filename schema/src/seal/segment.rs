@@ -235,7 +235,9 @@ impl CueState {
         }
         self.following = word && piece.inflected && piece.text == "follo";
         let name = self.verb == 1 && piece.kind == TokenKind::Name;
-        let governed = piece.class.has(Class::GOVERNED) || piece.kind.is_entity() || name;
+        // A short word is one of grammar's in most languages, known here or not.
+        let short = piece.kind == TokenKind::Word && piece.text.len() <= SHORT;
+        let governed = piece.class.has(Class::GOVERNED) || piece.kind.is_entity() || name || short;
         if self.verb > 0 && governed && !piece.opens_clause {
             self.cues = self.cues.with(Cues::IMPERATIVE);
         }
@@ -247,7 +249,7 @@ impl CueState {
             _ => 0,
         };
         self.words += u32::from(!piece.kind.is_entity());
-        self.functions += u32::from(piece.kind == TokenKind::Function);
+        self.functions += u32::from(piece.kind == TokenKind::Function || short);
         self.shouted += u32::from(piece.shouted);
         self.pieces += 1;
     }
@@ -263,6 +265,9 @@ impl CueState {
         cues
     }
 }
+
+/// Longest short word, in bytes.
+const SHORT: usize = 3;
 
 /// Slices of a text that are read as sentences.
 struct Slices<'t> {
