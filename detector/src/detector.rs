@@ -5,7 +5,7 @@ use crate::evidence;
 use crate::extraction::PrincipalState;
 use crate::features::{self, Found};
 use crate::fusion;
-use crate::markov::Symbol;
+use crate::markov::{Step, Symbol};
 use crate::model::Model;
 use crate::state::SessionState;
 use schema::{Call, Digest, How, PValue, Pattern, QueryRecord, Risk, Verdict};
@@ -28,11 +28,13 @@ pub struct Looked {
     pub edge: Option<f64>,
     /// Share of the arguments that the user named.
     named: f64,
+    /// The step to the call, where it is known.
+    sequence: Option<(Symbol, Step)>,
 }
 
 impl Looked {
     fn nothing(verdict: Verdict) -> Self {
-        Self { verdict, row: Vec::new(), edge: None, named: 0.0 }
+        Self { verdict, row: Vec::new(), edge: None, named: 0.0, sequence: None }
     }
 }
 
@@ -67,7 +69,7 @@ impl Detector {
         }
         let looked = self.look(state, call);
         match &self.model {
-            Some(model) => model.take_in(state, call, looked.named),
+            Some(model) => model.take_in(state, call, &looked),
             None => state.push_call(call),
         }
         looked
@@ -87,8 +89,9 @@ impl Detector {
         Looked {
             verdict: Verdict { exposed, ..self.judge(model, state, call, &found) },
             row: found.features.row().to_vec(),
-            edge: Some(found.edge),
+            edge: Some(found.edge()),
             named: found.named,
+            sequence: found.sequence,
         }
     }
 
@@ -185,14 +188,17 @@ pub(crate) fn is_bare_query(call: &Call) -> bool {
 const CALIBRATION_MIN: usize = 20;
 
 impl Model {
-    /// Keeps a call and its result for the calls after it. `named`: share of its arguments that the user named.
-    pub(crate) fn take_in(&self, state: &mut SessionState, call: &Call, named: f64) {
+    /// Keeps a call and its result for the calls after it.
+    fn take_in(&self, state: &mut SessionState, call: &Call, looked: &Looked) {
         let at = state.calls;
-        state.sequence.advance(&self.markov, &Symbol::of(call));
+        match &looked.sequence {
+            Some((symbol, step)) => state.sequence.advance_by(&self.markov, step, symbol),
+            None => state.sequence.advance(&self.markov, &Symbol::of(call)),
+        }
         state.push_call(call);
         if let Some(text) = &call.result {
             let strengths = self.strength.of_text(&text.sentences);
-            state.push_result(at, call, named, text, &strengths);
+            state.push_result(at, call, looked.named, text, &strengths);
         }
     }
 }

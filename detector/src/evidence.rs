@@ -47,7 +47,7 @@ pub(crate) fn of(
         });
     }
     if edge >= SHARE_MIN {
-        out.push(Evidence::Edge { from: state.last_tool.clone(), to: call.tool.clone(), p: found.edge, share: edge });
+        out.push(Evidence::Edge { from: state.last_tool.clone(), to: call.tool.clone(), p: found.edge(), share: edge });
     }
     out.sort_by(|a, b| share(b).total_cmp(&share(a)));
     out.truncate(EVIDENCE_MAX);

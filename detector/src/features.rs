@@ -6,7 +6,7 @@
 
 mod passage; // the passage of a result that explains most of a call
 
-use crate::markov::{Markov, Symbol};
+use crate::markov::{Markov, Step, Symbol};
 use crate::provenance::{self, Origin, Provenance, Traced};
 use crate::state::{Place, SessionState, is_content, tool_hash, weight};
 use passage::Passage;
@@ -108,8 +108,8 @@ pub(crate) struct Found {
     pub(crate) window: Option<Window>,
     /// Argument that took its value from there.
     pub(crate) leaf: Option<Path>,
-    /// Probability of the tool after the tools before.
-    pub(crate) edge: f64,
+    /// The step to this call, for the sequence model.
+    pub(crate) sequence: Option<(Symbol, Step)>,
     /// Share of the arguments' weight that the user named.
     pub(crate) named: f64,
 }
@@ -121,6 +121,13 @@ pub(crate) struct Window {
     /// Sentence number in the text.
     pub(crate) number: u32,
     pub(crate) strength: f64,
+}
+
+impl Found {
+    /// Probability of the tool after the tools before.
+    pub(crate) fn edge(&self) -> f64 {
+        self.sequence.map_or(1.0, |(_, step)| step.p)
+    }
 }
 
 /// Computes one call's features. `state` is the session before the call.
@@ -144,7 +151,7 @@ pub(crate) fn of(state: &SessionState, call: &Call, markov: &Markov, tables: &Pr
         features: f,
         window: passage.as_ref().map(|p| Window { place: p.place, number: p.number, strength: p.strength }),
         leaf: leaf.map(|leaf| leaf.path.clone()),
-        edge: step.p,
+        sequence: Some((symbol, step)),
         named: named(state, call, &traced),
     }
 }

@@ -45,6 +45,7 @@ const BLOCK: usize = 64;
 type Row = [f64; WIDTH_MAX];
 
 /// One tree, sized so that no step can leave it.
+#[derive(Clone, Copy)]
 struct Tree<'f> {
     features: &'f [u8; SLOTS],
     thresholds: &'f [f64; SLOTS],
@@ -57,7 +58,19 @@ impl Forest {
     /// Features beyond the row's end read as 0.
     pub fn score(&self, row: &[f64]) -> f64 {
         let row = padded(row.iter().copied());
-        let sum = self.trees().fold(0.0, |sum, tree| sum + tree.length(&row));
+        let (mut trees, mut sum) = (self.trees(), 0.0);
+        while let Some(first) = trees.next() {
+            // Several trees at a time: each waits for memory while the others go on. Summed in their order.
+            let several: [_; LANES] = std::array::from_fn(|at| if at == 0 { Some(first) } else { trees.next() });
+            let mut at = [0usize; LANES];
+            for _ in 0..HEIGHT {
+                for (at, tree) in at.iter_mut().zip(&several) {
+                    *at = tree.map_or(0, |tree| tree.step(*at, &row));
+                }
+            }
+            let lengths = several.iter().zip(at).filter_map(|(tree, at)| Some(tree.as_ref()?.at_bottom(at)));
+            sum = lengths.fold(sum, |sum, length| sum + length);
+        }
         self.score_of(sum)
     }
 

@@ -36,8 +36,12 @@ const EVERY: u64 = 8;
 impl SequenceState {
     /// Moves past a call.
     pub(crate) fn advance(&mut self, model: &Markov, next: &Symbol) {
-        let step = model.step(self, next);
-        self.surprise += model.surprise(&step, next);
+        self.advance_by(model, &model.step(self, next), next);
+    }
+
+    /// The same, where the step is known already.
+    pub(crate) fn advance_by(&mut self, model: &Markov, step: &Step, next: &Symbol) {
+        self.surprise += model.surprise(step, next);
         self.push(next.tool);
         self.novel += f64::from(step.novel);
         let [surprise, rate, far] = &mut self.highest;
