@@ -109,8 +109,8 @@ impl RealKafka {
         let consumer: BaseConsumer = self.client().create().expect("a consumer");
         let started = Instant::now();
         while started.elapsed() < START_MAX {
-            // Paced by the broker: each turn is one request and its answer.
-            let metadata = consumer.fetch_metadata(Some(topic), REQUEST_MAX).expect("the broker answers");
+            // Paced by the broker: each turn is one request and its answer, or a busy machine's lack of one.
+            let Ok(metadata) = consumer.fetch_metadata(Some(topic), REQUEST_MAX) else { continue };
             let led = metadata.topics().iter().flat_map(|t| t.partitions()).filter(|p| p.leader() >= 0).count();
             if led == usize::from(partitions) {
                 return;
