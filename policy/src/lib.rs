@@ -39,7 +39,7 @@ pub use decide::decide;
 pub use delegation::{Chain as DelegationChain, Delegation, DelegationError};
 pub use exposure::{Exposure, Trace};
 pub use fallback::{Fallback, fall_back};
-pub use mission::{Mission, Missions, TooManyTools};
+pub use mission::{Mission, MissionError, Missions};
 pub use mode::{ModeRule, Modes, TooManyModeRules};
 pub use record::{Chain, ChainError, Record, RestsOn};
 pub use request::Request;

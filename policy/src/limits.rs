@@ -28,6 +28,8 @@ pub const PACES_MAX: usize = 10_000;
 pub const MISSIONS_MAX: usize = 100_000;
 /// Tools one mission may name.
 pub const MISSION_TOOLS_MAX: usize = 256;
+/// Bytes of what a user asked, kept until the session's next call.
+pub const MISSION_TEXT_BYTES_MAX: usize = 16 * 1024;
 /// Longest allowlist, in bytes.
 pub const ALLOW_BYTES_MAX: usize = 1024 * 1024;
 /// Entries of one allowlist.

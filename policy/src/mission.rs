@@ -2,13 +2,13 @@
 //! it is outside is one more fact for the policies, and raises its session's risk.
 
 use crate::circumstances::Fit;
-use crate::limits::{MISSION_TOOLS_MAX, MISSIONS_MAX};
+use crate::limits::{MISSION_TEXT_BYTES_MAX, MISSION_TOOLS_MAX, MISSIONS_MAX};
 use crate::shards::Shards;
-use schema::{Budgets, Call, Device, Millis, Principal, Session, Tenant, Tool};
+use schema::{Budgets, Call, Device, Millis, Principal, RawCall, Session, Tenant, Tool};
 use serde::Deserialize;
 
 /// What a session may do. Everything that is left out is not limited.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mission {
     /// Whose traffic. Default: `default`.
@@ -34,12 +34,30 @@ pub struct Mission {
     /// Until when (exclusive), in ms since the epoch.
     #[serde(default)]
     pub until: Option<Millis>,
+    /// What the user asked, in the user's words. It goes with the session's next call, is sealed with it, and is gone
+    /// from here then: values the user named are not foreign to the task. Declaring again says what was asked next.
+    #[serde(default)]
+    pub text: Option<String>,
+}
+
+/// Without the user's words.
+impl std::fmt::Debug for Mission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Mission({}, ..)", self.session)
+    }
 }
 
 /// Why a mission is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} tools in a mission, over the limit of {MISSION_TOOLS_MAX}")]
-pub struct TooManyTools(usize);
+#[non_exhaustive]
+pub enum MissionError {
+    /// It names too many tools.
+    #[error("{0} tools in a mission, over the limit of {MISSION_TOOLS_MAX}")]
+    TooManyTools(usize),
+    /// Its text is too long.
+    #[error("a mission's text of {0} bytes, over the limit of {MISSION_TEXT_BYTES_MAX}")]
+    TooLong(usize),
+}
 
 /// The missions declared: the least recently used go first.
 pub struct Missions(Shards<Option<Box<Mission>>>);
@@ -52,9 +70,12 @@ impl Default for Missions {
 
 impl Missions {
     /// Declares a mission; a later one for the same session takes its place.
-    pub fn declare(&self, mut mission: Mission) -> Result<(), TooManyTools> {
+    pub fn declare(&self, mut mission: Mission) -> Result<(), MissionError> {
         if let Some(tools) = mission.tools.as_ref().filter(|tools| tools.len() > MISSION_TOOLS_MAX) {
-            return Err(TooManyTools(tools.len()));
+            return Err(MissionError::TooManyTools(tools.len()));
+        }
+        if let Some(text) = mission.text.as_ref().filter(|text| text.len() > MISSION_TEXT_BYTES_MAX) {
+            return Err(MissionError::TooLong(text.len()));
         }
         let tenant = mission.tenant.take().map_or_else(|| "default".to_owned(), String::from);
         let key = self.key(&tenant, mission.principal.as_ref(), mission.device.as_ref(), &mission.session);
@@ -67,6 +88,12 @@ impl Missions {
         let key = self.key(call.tenant.as_str(), call.principal.as_ref(), call.device.as_ref(), &call.session);
         let fit = self.0.read(key, |declared| declared.as_ref().map(|mission| mission.fit(call, used, now)));
         fit.flatten().unwrap_or_default()
+    }
+
+    /// What was asked of the session of `raw` since its last call: handed out once.
+    pub fn take_text(&self, raw: &RawCall) -> Option<String> {
+        let key = self.key(raw.tenant.as_str(), raw.principal.as_ref(), raw.device.as_ref(), &raw.session);
+        self.0.change(key, |declared| declared.as_mut()?.text.take()).flatten()
     }
 
     fn key(&self, tenant: &str, who: Option<&Principal>, device: Option<&Device>, session: &Session) -> u64 {
@@ -107,6 +134,25 @@ mod tests {
         let declared = r#"{"session":"s","principal":"u","tools":["read","book"],"calls":3,"until":1000}"#;
         missions.declare(serde_json::from_str(declared).unwrap()).unwrap();
         assert_eq!(missions.fit(call, Budgets { calls, ..Budgets::default() }, Millis(now)), want);
+    }
+
+    #[test]
+    fn what_the_user_asked_goes_with_one_call_of_that_session_and_is_printed_nowhere() {
+        let raw = |session: &str| {
+            let json = format!(r#"{{"session":"{session}","principal":"u","tool":"pay","at":1}}"#);
+            native::decode(json.as_bytes(), &Received { at: Millis(1), id: "0".to_owned() }).unwrap()
+        };
+        let missions = Missions::default();
+        let mission: Mission =
+            serde_json::from_str(r#"{"session":"s","principal":"u","tools":["pay"],"text":"pay Ada"}"#).unwrap();
+        assert!(!format!("{mission:?}").contains("Ada"));
+        missions.declare(mission.clone()).unwrap();
+        assert_eq!(missions.take_text(&raw("other")), None);
+        assert_eq!(missions.take_text(&raw("s")).as_deref(), Some("pay Ada"));
+        assert_eq!(missions.take_text(&raw("s")), None);
+        assert_eq!(missions.fit(&call("s", "u", "read"), Budgets::default(), Millis(0)), Fit::Tool, "the rest stays");
+        let long = Mission { text: Some("x".repeat(MISSION_TEXT_BYTES_MAX + 1)), ..mission };
+        assert_eq!(missions.declare(long), Err(MissionError::TooLong(MISSION_TEXT_BYTES_MAX + 1)));
     }
 
     #[test]

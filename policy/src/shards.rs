@@ -40,6 +40,11 @@ impl<V: Default> Shards<V> {
         self.in_shard(key, |shard, _| shard.get(&key).map(work))
     }
 
+    /// Works on the value of `key`, where there is one.
+    pub(crate) fn change<R>(&self, key: u64, work: impl FnOnce(&mut V) -> R) -> Option<R> {
+        self.in_shard(key, |shard, _| shard.get_mut(&key).map(work))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
     }

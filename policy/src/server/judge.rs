@@ -95,6 +95,9 @@ impl AppState {
         let id = raw.id.clone();
         let delegation = self.delegated(&mut raw, delegation);
         self.spent(&raw, route);
+        if raw.mission.is_none() {
+            raw.mission = self.missions.take_text(&raw);
+        }
         let raw = Arc::new(raw);
         let spare = self.standings.as_ref().map(|standings| (Arc::clone(standings), Arc::clone(&raw)));
         let scorer = Arc::clone(&self.scorer);

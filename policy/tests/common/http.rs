@@ -19,6 +19,7 @@ pub struct Scripted {
     pub seen: Mutex<Vec<(String, Phase)>>,
     pub results: Mutex<Vec<serde_json::Value>>,
     pub principals: Mutex<Vec<Option<String>>>,
+    pub missions: Mutex<Vec<Option<String>>>,
     pub go_on: Notify,
     pub asked: Notify,
     pub finished: Notify,
@@ -32,6 +33,7 @@ impl Scorer for Scripted {
         let tool = raw.tool.as_str().to_owned();
         self.seen.lock().unwrap().push((tool.clone(), raw.phase));
         self.principals.lock().unwrap().push(raw.principal.clone().map(String::from));
+        self.missions.lock().unwrap().push(raw.mission.clone());
         self.asked.notify_one();
         // `POST /late_pay` is as good as `late_pay`.
         let kind = tool.rsplit('/').next().unwrap().split('_').next().unwrap();

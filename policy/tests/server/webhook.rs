@@ -120,6 +120,32 @@ async fn when_the_queue_is_full_the_next_is_told_when_to_come_back() {
     check(&decide(at, "pay", &[]).await, "allow", "allow", false, "default-allow");
 }
 
+#[tokio::test]
+async fn of_ten_times_what_fits_all_get_an_answer_and_what_fits_gets_a_decision() {
+    const FIT: usize = 8;
+    let scorer = Arc::new(Scripted::default());
+    let limits = Limits { in_flight_max: FIT as u32, ..Limits::default() };
+    let at = start(state(&scorer, Mode::Enforce).with_limits(limits)).await.address;
+    let inside: Vec<_> = (0..FIT).map(|_| tokio::spawn(async move { decide(at, "late_pay", &[]).await })).collect();
+    while scorer.seen.lock().unwrap().len() < FIT {
+        scorer.asked.notified().await;
+    }
+    let outside: Vec<_> = (0..FIT * 9).map(|_| tokio::spawn(async move { decide(at, "pay", &[]).await })).collect();
+    for answer in outside {
+        let answer = answer.await.unwrap();
+        problem(&answer, 429, "full");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+    for _ in 0..FIT {
+        scorer.go_on.notify_one();
+        scorer.finished.notified().await;
+    }
+    for answer in inside {
+        check(&answer.await.unwrap(), "allow", "allow", false, "default-allow");
+    }
+    check(&decide(at, "pay", &[]).await, "allow", "allow", false, "default-allow");
+}
+
 fn with_fallback(scorer: &Arc<Scripted>, mode: Mode, fallback: Fallback) -> AppState {
     let mut state = state(scorer, mode);
     let named = [("payments".to_owned(), Route { deadline_ms: 1, fallback, ..Route::default() })].into();
@@ -206,6 +232,23 @@ async fn a_result_is_taken_note_of_and_an_empty_one_is_a_problem() {
     assert_eq!(http(at, "POST", "/v1/result", &[], &done).await.status, 202);
     problem(&http(at, "POST", "/v1/result", &[], &record_of("read")).await, 400, "bad-request");
     assert_eq!(*scorer.seen.lock().unwrap(), [("read".to_owned(), Phase::Result)]);
+}
+
+#[tokio::test]
+async fn what_the_user_asked_goes_with_the_sessions_next_call_and_no_other() {
+    let scorer = Arc::new(Scripted::default());
+    let at = start(state(&scorer, Mode::Enforce)).await.address;
+    let mission = |text: &str| {
+        let mission =
+            json!({"tenant": "acme", "session": "s-1", "principal": "user:42", "device": "dev-9", "text": text});
+        mission.to_string()
+    };
+    assert_eq!(http(at, "POST", "/v1/mission", &[], mission("pay Ada").as_bytes()).await.status, 204);
+    decide(at, "pay", &[]).await;
+    decide(at, "pay", &[]).await;
+    let long = mission(&"x".repeat(policy::limits::MISSION_TEXT_BYTES_MAX + 1));
+    problem(&http(at, "POST", "/v1/mission", &[], long.as_bytes()).await, 400, "bad-request");
+    assert_eq!(*scorer.missions.lock().unwrap(), [Some("pay Ada".to_owned()), None]);
 }
 
 #[tokio::test]
