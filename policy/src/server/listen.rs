@@ -4,7 +4,6 @@ use super::{Limits, Tls};
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use metrics::counter;
 use std::net::SocketAddr;
@@ -12,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// Why serving ended.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +54,7 @@ pub async fn listen(
     }
     let builder = Arc::new(builder(&limits));
     let connections = Arc::new(Semaphore::new(limits.connections_max as usize));
-    let drain = GracefulShutdown::new();
+    let (end, ending) = watch::channel(());
     tokio::pin!(shutdown);
     loop {
         let permit = tokio::select! {
@@ -77,18 +76,21 @@ pub async fn listen(
         };
         // Answers are small: waiting to fill a packet only adds delay.
         let _ = stream.set_nodelay(true);
-        let connection = Connection { builder: Arc::clone(&builder), router: router.clone(), watcher: drain.watcher() };
+        let connection = Connection { builder: Arc::clone(&builder), router: router.clone(), ending: ending.clone() };
         let (tls, within) = (tls.clone(), Duration::from_millis(limits.header_ms_max));
         tokio::spawn(async move {
             let _permit = permit;
             match tls {
-                None => connection.serve(stream).await,
+                None => connection.serve(stream, std::future::pending()).await,
                 Some(tls) => connection.shake_hands(stream, &tls, within).await,
             }
         });
     }
     drop(listener);
-    if tokio::time::timeout(Duration::from_millis(limits.drain_ms_max), drain.shutdown()).await.is_err() {
+    drop(end);
+    // All connections' permits at once: none is open any more.
+    let closed = connections.acquire_many(limits.connections_max);
+    if tokio::time::timeout(Duration::from_millis(limits.drain_ms_max), closed).await.is_err() {
         tracing::warn!("calls in hand did not end in time");
     }
     Ok(())
@@ -97,14 +99,18 @@ pub async fn listen(
 struct Connection {
     builder: Arc<Builder<TokioExecutor>>,
     router: Router,
-    watcher: Watcher,
+    ending: watch::Receiver<()>,
 }
 
 impl Connection {
     /// A peer that is slow at it is as bad as one that trickles headers.
     async fn shake_hands(self, stream: TcpStream, tls: &Tls, within: Duration) {
+        let mut replaced = tls.replaced();
         match tokio::time::timeout(within, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.serve(stream).await,
+            Ok(Ok(stream)) => {
+                let replaced = async move { drop(replaced.changed().await) };
+                self.serve(stream, replaced).await;
+            }
             Ok(Err(error)) => {
                 counter!("vedette_policy_handshakes_refused_total").increment(1);
                 tracing::debug!(%error, "a TLS handshake failed");
@@ -113,10 +119,28 @@ impl Connection {
         }
     }
 
-    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+    /// Until the peer is done; `over` or the end of all lets it finish what is in hand, and nothing else.
+    async fn serve(
+        mut self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        over: impl Future<Output = ()>,
+    ) {
         let service = TowerToHyperService::new(self.router);
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        if self.watcher.watch(connection).await.is_err() {
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        let served = tokio::select! {
+            served = connection.as_mut() => served,
+            () = over => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+            // An error: the sender is gone, which is the sign.
+            _ = self.ending.changed() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if served.is_err() {
             counter!("vedette_policy_connections_broken_total").increment(1);
         }
     }

@@ -1,11 +1,15 @@
-//! Mutual TLS: who asks shows a certificate of an authority the operator named, and one that is not revoked.
+//! Mutual TLS: who asks shows a certificate of an authority the operator named, and one that is not revoked. What is in
+//! force can be replaced while connections are open: they end once their calls in hand are answered, so that a client
+//! that was revoked does not stay.
 
+use arc_swap::ArcSwap;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use std::sync::Arc;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -40,11 +44,17 @@ pub enum TlsError {
 
 /// A server's certificates. TLS 1.3 or 1.2, HTTP/2 or HTTP/1.1, client certificates required.
 #[derive(Clone)]
-pub struct Tls(TlsAcceptor);
+pub struct Tls(Arc<InForce>);
+
+struct InForce {
+    config: ArcSwap<ServerConfig>,
+    replaced: watch::Sender<()>,
+}
 
 impl Tls {
     /// From PEM files: the server's chain and key, the authorities of its clients and, where there is one, their
-    /// revocation list. With a list, a client whose authority has none in it is refused.
+    /// revocation list, which may also be DER as authorities serve it. With a list, a client whose authority has none in
+    /// it is refused.
     pub fn new(certificate: &[u8], key: &[u8], clients: &[u8], revoked: Option<&[u8]>) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut authorities = RootCertStore::empty();
@@ -53,8 +63,7 @@ impl Tls {
         }
         let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), Arc::clone(&provider));
         if let Some(revoked) = revoked {
-            let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(revoked).collect();
-            verifier = verifier.with_crls(lists.map_err(|source| TlsError::Pem { what: "revoked", source })?);
+            verifier = verifier.with_crls(lists(revoked)?);
         }
         let verifier = verifier.build().map_err(TlsError::Clients)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|source| TlsError::Pem { what: "key", source })?;
@@ -65,11 +74,23 @@ impl Tls {
             .with_single_cert(certificates("certificate", certificate)?, key)
             .map_err(TlsError::Pair)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+        let (config, replaced) = (ArcSwap::from_pointee(config), watch::Sender::new(()));
+        Ok(Self(Arc::new(InForce { config, replaced })))
+    }
+
+    /// Puts what `other` holds in force, for new connections at once; open ones end with their calls in hand.
+    pub fn replace(&self, other: &Self) {
+        self.0.config.store(other.0.config.load_full());
+        self.0.replaced.send_replace(());
+    }
+
+    /// Says when what is in force from now on is replaced.
+    pub(super) fn replaced(&self) -> watch::Receiver<()> {
+        self.0.replaced.subscribe()
     }
 
     pub(super) async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
-        self.0.accept(stream).await
+        TlsAcceptor::from(self.0.config.load_full()).accept(stream).await
     }
 }
 
@@ -77,6 +98,15 @@ impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Tls(..)")
     }
+}
+
+fn lists(bytes: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    // A sequence in DER; anything else has to be PEM.
+    if bytes.first() == Some(&0x30) {
+        return Ok(vec![CertificateRevocationListDer::from(bytes.to_vec())]);
+    }
+    let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(bytes).collect();
+    lists.map_err(|source| TlsError::Pem { what: "revoked", source })
 }
 
 fn certificates(what: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {

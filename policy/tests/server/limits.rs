@@ -68,8 +68,10 @@ async fn listening(tls: Tls) -> SocketAddr {
     address
 }
 
-/// The status of `/healthz`, asked with `pair`; none where the handshake or the connection ends instead.
-async fn ask(at: SocketAddr, server_authority: &str, pair: Option<&Pair>) -> Option<u16> {
+type Open = tokio_rustls::client::TlsStream<TcpStream>;
+
+/// A connection as `pair`.
+async fn connect(at: SocketAddr, server_authority: &str, pair: Option<&Pair>) -> Option<Open> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(server_authority.as_bytes()).unwrap()).unwrap();
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -87,7 +89,12 @@ async fn ask(at: SocketAddr, server_authority: &str, pair: Option<&Pair>) -> Opt
     };
     let stream = TcpStream::connect(at).await.unwrap();
     let name = ServerName::try_from("vedette.example").unwrap();
-    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()?;
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()
+}
+
+/// The status of `/healthz`, asked with `pair`; none where the handshake or the connection ends instead.
+async fn ask(at: SocketAddr, server_authority: &str, pair: Option<&Pair>) -> Option<u16> {
+    let mut stream = connect(at, server_authority, pair).await?;
     stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: v\r\nconnection: close\r\n\r\n").await.ok()?;
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
@@ -113,6 +120,32 @@ async fn beyond_the_loopback_only_certificates_of_the_named_authority_get_in() {
     let at = listening(tls(Some(&revoking(&gateways, 7)))).await;
     assert_eq!(ask(at, &servers.pem(), Some(&envoy)).await, None);
     assert_eq!(ask(at, &servers.pem(), Some(&issued(&gateways, "nginx", 8))).await, Some(200));
+}
+
+#[tokio::test]
+async fn a_client_that_is_revoked_is_out_as_soon_as_the_list_is_replaced() {
+    let (servers, gateways) = (authority("servers"), authority("gateways"));
+    let Pair(certificate, key) = issued(&servers, "vedette.example", 1);
+    let tls = |list: Option<&[u8]>| {
+        Tls::new(certificate.as_bytes(), key.as_bytes(), gateways.pem().as_bytes(), list).unwrap()
+    };
+    let (envoy, nginx) = (issued(&gateways, "envoy", 7), issued(&gateways, "nginx", 8));
+    let in_force = tls(None);
+    let at = listening(in_force.clone()).await;
+    let mut open = connect(at, &servers.pem(), Some(&envoy)).await.unwrap();
+    open.write_all(b"GET /healthz HTTP/1.1\r\nhost: v\r\n\r\n").await.unwrap();
+    let mut head = [0; 12];
+    open.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+
+    // As an authority serves it.
+    let pem = revoking(&gateways, 7);
+    let list = rustls::pki_types::CertificateRevocationListDer::from_pem_slice(pem.as_bytes()).unwrap();
+    in_force.replace(&tls(Some(list.as_ref())));
+    // The open connection ends by itself: a read comes to its end rather than waiting for ever.
+    let _ = open.read_to_end(&mut Vec::new()).await;
+    assert_eq!(ask(at, &servers.pem(), Some(&envoy)).await, None);
+    assert_eq!(ask(at, &servers.pem(), Some(&nginx)).await, Some(200));
 }
 
 #[test]

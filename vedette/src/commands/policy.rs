@@ -29,7 +29,7 @@ pub async fn run(args: &PolicyCommand, file: Option<&Path>, config: &Config) -> 
     let parts = crate::parts::for_traffic(&config, detector)?;
     let address = args.listen.as_ref().unwrap_or(&config.policy.listen);
     let grpc = args.listen_grpc.as_ref().unwrap_or(&config.policy.listen_grpc);
-    let tls = tls(&config)?;
+    let tls = tls(&config.policy.tls)?;
     let (listener, grpc_listener) = (bind(address, tls.is_some()).await?, bind(grpc, tls.is_some()).await?);
     let mode = parts.mode;
     server::record_metrics();
@@ -45,7 +45,8 @@ pub async fn run(args: &PolicyCommand, file: Option<&Path>, config: &Config) -> 
         "policy: answering at {scheme}://{address}/v1/decide, for Envoy and agentgateway by gRPC at {grpc}, in {mode:?} mode; Ctrl-C ends it"
     );
     let state = Arc::new(state);
-    let watching = tokio::spawn(Watch::new(&config, file).run(Arc::clone(&state)));
+    let watch = Watch::new(&config, file).with_tls(tls.clone(), &config.policy.tls);
+    let watching = tokio::spawn(watch.run(Arc::clone(&state)));
     let (http, grpc) = (Endpoint { listener, tls: tls.clone() }, Endpoint { listener: grpc_listener, tls });
     let http = server::serve(http, Arc::clone(&state), crate::shutdown::asked());
     let served = tokio::try_join!(http, server::serve_grpc(grpc, Arc::clone(&state), crate::shutdown::asked()));
@@ -81,8 +82,7 @@ pub fn task(task: &PolicyTask, config: &Config) -> Result<(), Failure> {
     }
 }
 
-fn tls(config: &Config) -> Result<Option<Tls>, Failure> {
-    let files = &config.policy.tls;
+fn tls(files: &crate::config::Tls) -> Result<Option<Tls>, Failure> {
     if files.certificate.as_os_str().is_empty() {
         return Ok(None);
     }

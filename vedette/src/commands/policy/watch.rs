@@ -1,8 +1,8 @@
-//! Files that are read again when they change: policies, allowlist, modes. Each whole or not at all; what is wrong with
+//! Files that are read again when they change: policies, allowlist, modes, certificates. Each whole or not at all; what is wrong with
 //! one is said with its line and column, and the last good one stays in force.
 
 use crate::config::{self, Config};
-use ::policy::server::AppState;
+use ::policy::server::{AppState, Tls};
 use metrics::counter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +13,7 @@ pub struct Watch {
     policies: Watched,
     allowlist: Watched,
     config: Watched,
+    tls: Option<(Tls, config::Tls, Vec<Watched>)>,
 }
 
 struct Watched {
@@ -29,7 +30,16 @@ impl Watch {
             policies: Watched::new(&policy.file),
             allowlist: Watched::new(&policy.allow_file),
             config: Watched::new(named),
+            tls: None,
         }
+    }
+
+    /// Also looks at the certificates that `files` name, and puts them in force in `tls`.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Option<Tls>, files: &config::Tls) -> Self {
+        let paths = [&files.certificate, &files.key, &files.clients, &files.revoked];
+        self.tls = tls.map(|tls| (tls, files.clone(), paths.map(|path| Watched::new(path)).into()));
+        self
     }
 
     /// Looks every second, for ever.
@@ -57,6 +67,15 @@ impl Watch {
             state.modes.store(Arc::new(config.policy.modes().map_err(|error| error.to_string())?));
             Ok(())
         });
+        if let Some((tls, files, watched)) = &mut self.tls {
+            for file in watched {
+                file.on_change("certificates", |_| {
+                    let new = super::tls(files).map_err(|error| reason(&error))?;
+                    new.iter().for_each(|new| tls.replace(new));
+                    Ok(())
+                });
+            }
+        }
     }
 }
 
