@@ -30,6 +30,10 @@ use cert_manager::time::{Millis, Span};
 use cert_manager::trust::{RoleKeys, RootDocument, Trust};
 use rcgen::{CertificateParams, DnType, KeyPair};
 
+/// As the server binary has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const CLIENTS: usize = 2_000;
 
 fn main() {
