@@ -4,9 +4,11 @@
 #   make test    every check there is, as in .ci/run
 #   make bench-certs  the authority and the agent, measured beside step-ca
 #   make bench-policy   the policy webhook beside OPA, a bare gRPC server and Envoy without it
+#   make live    recorded hijacks through a real Envoy and two replicas of the webhook (LIVE_DATA=DIR LIVE_SETS=a,b)
 #   make bench   the benches        make fuzz   each fuzz target for a short while (FUZZ_SECONDS=20)
 #   make bench-engine   the engine beside Kafka's own tool and a bare transactional echo, on a real Kafka
 #   make soak           ten minutes of engines killed at random and a broker restarted (SOAK_SECONDS=600)
+#   make cross   vedette-agent for aarch64 and armv7
 #   make kafka   Apache Kafka's jars, for the tests against a real one
 #   make clean   removes what was built
 #
@@ -14,7 +16,7 @@
 
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/vedette-target
 
-.PHONY: up test bench bench-certs bench-engine bench-policy soak fuzz kafka clean
+.PHONY: up test bench bench-certs bench-engine bench-policy cross live soak fuzz kafka clean
 
 up:
 	@.ci/setup build
@@ -35,6 +37,17 @@ bench-certs:
 
 bench-policy:
 	@.ci/bench-policy
+
+cross:
+	@.ci/setup build cross
+	@.ci/cross
+
+live:
+	@.ci/setup build
+	@.ci/machine
+	@policy/tests/gateways/setup.sh
+	VEDETTE_LIVE_DATA="$(abspath $(or $(LIVE_DATA),../shared/data))" VEDETTE_LIVE_SETS=$(or $(LIVE_SETS),agentdojo,agentdyn_dailylife) \
+	    cargo test --release --locked -p vedette --test live -- --nocapture
 
 bench-engine: kafka
 	cargo bench --locked -p vedette --bench engine -- $(ARGS)
