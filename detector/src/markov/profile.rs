@@ -19,6 +19,8 @@ pub(super) struct Profile {
 pub(super) type Mix = Vec<(u16, f32)>;
 
 const PROTOTYPES_MAX: usize = 400;
+/// Compared at a time; divides [`PROTOTYPES_MAX`].
+const LANES: usize = 8;
 /// Mixes that prototypes are drawn from.
 const MIXES_MAX: usize = 4_000;
 
@@ -52,7 +54,7 @@ impl Profile {
         if self.prototypes == 0 {
             return 0.0;
         }
-        let mut dots = vec![0f32; usize::from(self.prototypes)];
+        let mut dots = [0f32; PROTOTYPES_MAX];
         for (tool, root) in mix_of(tools) {
             let Some(at) = usize::from(tool).checked_sub(1).filter(|_| tool != UNKNOWN) else { continue };
             let bound = |at: usize| self.starts.get(at).copied().unwrap_or(0) as usize;
@@ -62,7 +64,14 @@ impl Profile {
                 }
             }
         }
-        from_dot(dots.into_iter().fold(0.0, f32::max))
+        let mut highest = [0f32; LANES];
+        for dots in dots.as_chunks::<LANES>().0 {
+            highest
+                .iter_mut()
+                .zip(dots)
+                .for_each(|(highest, dot)| *highest = if dot > highest { *dot } else { *highest });
+        }
+        from_dot(highest.into_iter().fold(0.0, f32::max))
     }
 }
 

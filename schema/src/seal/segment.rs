@@ -43,11 +43,20 @@ struct Collector<'k> {
     number: u32,
     bytes_left: usize,
     scratch: String,
+    /// Of one sentence.
+    tokens: Vec<Token>,
 }
 
 impl<'k> Collector<'k> {
     fn new(key: &'k SessionKey) -> Self {
-        Self { key, sentences: Vec::new(), number: 0, bytes_left: TEXT_BYTES_MAX, scratch: String::new() }
+        Self {
+            key,
+            sentences: Vec::new(),
+            number: 0,
+            bytes_left: TEXT_BYTES_MAX,
+            scratch: String::new(),
+            tokens: Vec::new(),
+        }
     }
 
     fn text(&mut self, text: &str, given: Cues) {
@@ -68,8 +77,8 @@ impl<'k> Collector<'k> {
 
     fn sentence(&mut self, slice: &str, given: Cues) {
         let mut cues = CueState::new(slice, given);
-        let mut tokens = Vec::new();
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let (mut scratch, mut tokens) = (std::mem::take(&mut self.scratch), std::mem::take(&mut self.tokens));
+        tokens.clear();
         pieces(slice, &mut scratch, &mut |piece| {
             cues.piece(&piece);
             tokens.push(Token { fp: self.key.fingerprint(SPACE_TOKEN, piece.text.as_bytes()), kind: piece.kind });
@@ -81,6 +90,7 @@ impl<'k> Collector<'k> {
             self.sentences.push(Sentence { number: self.number, cues, tokens: tokens.to_vec() });
             self.number = self.number.saturating_add(1);
         }
+        self.tokens = tokens;
         if self.sentences.len() > 2 * SENTENCES_MAX {
             keep_best(&mut self.sentences);
         }
@@ -206,7 +216,7 @@ impl CueState {
         for (is, cue) in [
             (trimmed.ends_with(['?', '？']), Cues::QUESTION),
             (trimmed.ends_with(['!', '！']), Cues::EXCLAMATION),
-            (slice.contains(['"', '“', '«']) || slice.contains(" '"), Cues::QUOTES),
+            (quotes(slice), Cues::QUOTES),
         ] {
             if is {
                 cues = cues.with(cue);
@@ -269,6 +279,14 @@ impl CueState {
 /// Longest short word, in bytes.
 const SHORT: usize = 3;
 
+/// Whether a slice quotes something.
+fn quotes(slice: &str) -> bool {
+    let bytes = slice.as_bytes();
+    bytes.contains(&b'"')
+        || bytes.iter().zip(bytes.iter().skip(1)).any(|pair| pair == (&b' ', &b'\''))
+        || (!slice.is_ascii() && slice.contains(['“', '«']))
+}
+
 /// Slices of a text that are read as sentences.
 struct Slices<'t> {
     rest: &'t str,
@@ -314,8 +332,10 @@ impl<'t> Iterator for Slices<'t> {
 /// Where the slice at the start of `text` ends, how many bytes separate it from the next, and what the next one is.
 fn find_break(text: &str) -> (usize, usize, Cues) {
     let mut line = 0; // start of the current line
-    let mut before = '\n';
-    for (at, c) in text.char_indices() {
+    let mut at = 0;
+    while let Some(found) = text.as_bytes().get(at..).and_then(|rest| rest.iter().position(|b| may_break(*b))) {
+        at += found;
+        let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) else { break };
         let rest = || text.get(at + c.len_utf8()..).unwrap_or_default();
         match c {
             '\n' => {
@@ -329,8 +349,9 @@ fn find_break(text: &str) -> (usize, usize, Cues) {
                     .chars()
                     .next()
                     .is_none_or(|n| n.is_whitespace() || matches!(n, '"' | '\'' | ')' | '<' | '”' | '\\'));
-                let numbered =
-                    c == '.' && before.is_ascii_digit() && text.get(line..at).is_some_and(|l| l.trim().len() <= 2);
+                let numbered = c == '.'
+                    && text.get(..at).is_some_and(|t| t.ends_with(|c: char| c.is_ascii_digit()))
+                    && text.get(line..at).is_some_and(|l| l.trim().len() <= 2);
                 if ends && !numbered && at > 0 {
                     let quote = usize::from(rest().starts_with(['"', '\'', ')']));
                     return (at + 1 + quote, 0, Cues::CONTINUES);
@@ -348,9 +369,15 @@ fn find_break(text: &str) -> (usize, usize, Cues) {
             }
             _ => {}
         }
-        before = c;
+        at += c.len_utf8();
     }
     (text.len(), 0, Cues::default())
+}
+
+/// Whether a character that begins with this byte may end a slice.
+fn may_break(first: u8) -> bool {
+    // The last two begin `。` and `！`, `？`.
+    matches!(first, b'\n' | b'.' | b'!' | b'?' | b'|' | b'\t' | b'<' | 0xe3 | 0xef)
 }
 
 /// Whether a line feed ends a sentence: not where a serialiser folded a long line.
@@ -388,7 +415,8 @@ fn key_length(line: &str) -> Option<usize> {
 /// Removes characters that hide or imitate text; says where (byte offsets in the cleaned text). Line feeds that a
 /// serialiser wrote as `\\n` are line feeds again.
 fn clean(text: &str) -> (std::borrow::Cow<'_, str>, Vec<usize>) {
-    let text: std::borrow::Cow<'_, str> = if text.contains("\\n") { unfold(text).into() } else { text.into() };
+    let text: std::borrow::Cow<'_, str> =
+        if text.as_bytes().contains(&b'\\') && text.contains("\\n") { unfold(text).into() } else { text.into() };
     if text.is_ascii() {
         return (text, Vec::new());
     }

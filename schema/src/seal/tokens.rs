@@ -27,7 +27,11 @@ pub(super) const SPACE_WHOLE: u8 = 2;
 /// Calls `visit` for each piece of `slice`, in order. `scratch` is reused between calls.
 pub(super) fn pieces(slice: &str, scratch: &mut String, visit: &mut dyn FnMut(Piece<'_>)) {
     let mut state = State { first: true, clause: true };
-    for chunk in slice.split(is_break) {
+    for chunk in Chunks(Some(slice)) {
+        if is_plain(chunk) {
+            word_piece(chunk, scratch, &mut state, visit);
+            continue;
+        }
         let opens = chunk.trim_start_matches(is_edge);
         let body = opens.trim_end_matches(is_edge);
         if body.is_empty() {
@@ -35,9 +39,49 @@ pub(super) fn pieces(slice: &str, scratch: &mut String, visit: &mut dyn FnMut(Pi
             continue;
         }
         let tail = opens.get(body.len()..).unwrap_or_default();
-        piece_of_chunk(body, scratch, &mut state, visit);
+        match is_plain(body) {
+            true => word_piece(body, scratch, &mut state, visit),
+            false => piece_of_chunk(body, scratch, &mut state, visit),
+        }
         state.clause |= tail.contains(is_clause);
     }
+}
+
+/// What stands between the [`is_break`]s, as `split` gives it.
+struct Chunks<'a>(Option<&'a str>);
+
+impl<'a> Iterator for Chunks<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let rest = self.0?;
+        let mut at = 0;
+        while let Some(byte) = rest.as_bytes().get(at) {
+            let bytes = match ASCII.get(usize::from(*byte)) {
+                Some(bits) if bits & BREAK == 0 => {
+                    at += 1;
+                    continue;
+                }
+                Some(_) => 1,
+                None => match rest.get(at..).and_then(|rest| rest.chars().next()) {
+                    Some(c) if is_break(c) => c.len_utf8(),
+                    c => {
+                        at += c.map_or(1, char::len_utf8);
+                        continue;
+                    }
+                },
+            };
+            self.0 = rest.get(at + bytes..);
+            return rest.get(..at);
+        }
+        self.0 = None;
+        Some(rest)
+    }
+}
+
+/// Letters of ASCII only: a word, whatever else a chunk may be.
+fn is_plain(chunk: &str) -> bool {
+    !chunk.is_empty() && chunk.bytes().all(|b| b.is_ascii_alphabetic())
 }
 
 /// Tokens of a phrase.
@@ -87,7 +131,9 @@ fn piece_of_chunk(chunk: &str, scratch: &mut String, state: &mut State, visit: &
         });
         (state.first, state.clause) = (false, false);
     };
-    if let Some((name, value)) = chunk.split_once('=').filter(|(name, _)| !name.contains(['/', '?', '.', '@'])) {
+    if look.equals
+        && let Some((name, value)) = chunk.split_once('=').filter(|(name, _)| !name.contains(['/', '?', '.', '@']))
+    {
         // An attribute or assignment: `href=https://…`.
         for part in [name, value] {
             let part = part.trim_matches(is_edge);
@@ -171,7 +217,8 @@ fn word_piece(word: &str, scratch: &mut String, state: &mut State, visit: &mut d
     let capital = word.chars().next().is_some_and(char::is_uppercase);
     let shouted = word.len() >= 3 && capital && !word.chars().any(char::is_lowercase);
     lower_into(word, scratch);
-    let class = if scratch.contains('’') { Class::of(&scratch.replace('’', "'")) } else { Class::of(scratch) };
+    let quoted = !scratch.is_ascii() && scratch.contains('’');
+    let class = if quoted { Class::of(&scratch.replace('’', "'")) } else { Class::of(scratch) };
     let inflected =
         (scratch.ends_with('s') && !scratch.ends_with("ss")) || scratch.ends_with("ed") || scratch.ends_with("ing");
     let kind = match (class.any(), scratch.len()) {
@@ -194,7 +241,9 @@ fn stem(word: &mut String) {
     if word.len() >= 4 && word.ends_with('s') && !word.ends_with("ss") {
         word.pop();
     }
-    if let Some((at, _)) = word.char_indices().nth(5) {
+    if word.is_ascii() {
+        word.truncate(5);
+    } else if let Some((at, _)) = word.char_indices().nth(5) {
         word.truncate(at);
     }
 }
@@ -226,59 +275,59 @@ fn lower_into(text: &str, scratch: &mut String) {
 }
 
 fn is_break(c: char) -> bool {
-    c.is_whitespace()
-        || matches!(
-            c,
-            '"' | '`'
-                | '<'
-                | '>'
-                | '{'
-                | '}'
-                | '['
-                | ']'
-                | '('
-                | ')'
-                | '|'
-                | ';'
-                | '“'
-                | '”'
-                | '„'
-                | '«'
-                | '»'
-                | '—'
-                | '–'
-                | '…'
-        )
+    match bits(c) {
+        Some(bits) => bits & BREAK != 0,
+        None => c.is_whitespace() || matches!(c, '“' | '”' | '„' | '«' | '»' | '—' | '–' | '…'),
+    }
 }
 
 /// Punctuation around a word that is no part of it.
 fn is_edge(c: char) -> bool {
-    matches!(
-        c,
-        '\'' | '’'
-            | '‘'
-            | ','
-            | ':'
-            | '.'
-            | '!'
-            | '?'
-            | '*'
-            | '#'
-            | '='
-            | '-'
-            | '_'
-            | '\\'
-            | '。'
-            | '，'
-            | '！'
-            | '？'
-            | '：'
-    )
+    match bits(c) {
+        Some(bits) => bits & EDGE != 0,
+        None => matches!(c, '’' | '‘' | '。' | '，' | '！' | '？' | '：'),
+    }
 }
 
 fn is_clause(c: char) -> bool {
-    matches!(c, ',' | ':' | '.' | '!' | '?' | '。' | '，' | '：')
+    match bits(c) {
+        Some(bits) => bits & CLAUSE != 0,
+        None => matches!(c, '。' | '，' | '：'),
+    }
 }
+
+const BREAK: u8 = 1;
+const EDGE: u8 = 2;
+const CLAUSE: u8 = 4;
+
+/// What an ASCII character is; none for others.
+fn bits(c: char) -> Option<u8> {
+    ASCII.get(c as usize).copied()
+}
+
+/// Most text is ASCII: one look at a table for a dozen comparisons.
+#[expect(clippy::indexing_slicing, reason = "below the table's length")]
+static ASCII: [u8; 128] = {
+    let mut table = [0; 128];
+    let mut at = 0;
+    while at < 128 {
+        let c = at as u8;
+        if matches!(
+            c,
+            b' ' | 9..=13 | b'"' | b'`' | b'<' | b'>' | b'{' | b'}' | b'[' | b']' | b'(' | b')' | b'|' | b';'
+        ) {
+            table[at] |= BREAK;
+        }
+        if matches!(c, b'\'' | b',' | b':' | b'.' | b'!' | b'?' | b'*' | b'#' | b'=' | b'-' | b'_' | b'\\') {
+            table[at] |= EDGE;
+        }
+        if matches!(c, b',' | b':' | b'.' | b'!' | b'?') {
+            table[at] |= CLAUSE;
+        }
+        at += 1;
+    }
+    table
+};
 
 /// What a chunk is made of, in one pass.
 #[derive(Default)]
@@ -286,6 +335,7 @@ struct Look {
     digit: bool,
     alpha: bool,
     at: bool,
+    equals: bool,
     slash: bool,
     slashes: u32,
     scheme: bool,
@@ -305,6 +355,10 @@ impl Look {
             match c {
                 '0'..='9' => look.digit = true,
                 '@' => look.at = true,
+                '=' => {
+                    look.equals = true;
+                    look.date = false;
+                }
                 '/' => {
                     look.slash = true;
                     look.slashes += 1;

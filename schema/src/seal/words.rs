@@ -2,7 +2,6 @@
 //! spoken to, what governs what) and never a topic; each list is grammar's, complete enough to lose half of it and still work, and
 //! given for a few languages.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// Which closed classes a lower-case word belongs to, one bit each.
@@ -19,30 +18,8 @@ impl Class {
 
     /// Of a lower-case word; the classes overlap.
     pub(super) fn of(word: &str) -> Class {
-        static ALL: LazyLock<Vec<(u128, u8)>> = LazyLock::new(Class::all);
-        let class = packed(word).and_then(|word| {
-            let at = ALL.binary_search_by_key(&word, |(listed, _)| *listed).ok()?;
-            ALL.get(at).map(|(_, class)| *class)
-        });
-        Class(class.unwrap_or(0))
-    }
-
-    /// Every listed word, packed, with all of its classes: one search of integers for six of strings.
-    fn all() -> Vec<(u128, u8)> {
-        let mut all: BTreeMap<u128, u8> = BTreeMap::new();
-        for (class, list) in [
-            (Self::SECOND, SECOND),
-            (Self::FIRST, FIRST),
-            (Self::MODAL, MODAL),
-            (Self::STEP, STEP),
-            (Self::GOVERNED, GOVERNED),
-            (Self::AUXILIARY, AUXILIARY),
-        ] {
-            for word in list.iter().filter_map(|word| packed(word)) {
-                *all.entry(word).or_default() |= class.0;
-            }
-        }
-        all.into_iter().collect()
+        static ALL: LazyLock<Listed> = LazyLock::new(Listed::all);
+        Class(ALL.class(word).unwrap_or(0))
     }
 
     pub(super) fn has(self, other: Class) -> bool {
@@ -52,6 +29,56 @@ impl Class {
     pub(super) fn any(self) -> bool {
         self.0 != 0
     }
+}
+
+/// Every listed word with all of its classes, in a table with gaps: a word is at its hash or right after it.
+struct Listed {
+    slots: [(u128, u8); SLOTS],
+}
+
+/// Four times the words there are.
+const SLOTS: usize = 2048;
+
+impl Listed {
+    fn all() -> Self {
+        let mut listed = Self { slots: [(0, 0); SLOTS] };
+        for (class, list) in [
+            (Class::SECOND, SECOND),
+            (Class::FIRST, FIRST),
+            (Class::MODAL, MODAL),
+            (Class::STEP, STEP),
+            (Class::GOVERNED, GOVERNED),
+            (Class::AUXILIARY, AUXILIARY),
+        ] {
+            for word in list.iter().filter_map(|word| packed(word)) {
+                let free = |slot: &(u128, u8)| slot.0 == word || slot.0 == 0;
+                if let Some(at) = places(word).find(|at| listed.slots.get(*at).is_some_and(free))
+                    && let Some(slot) = listed.slots.get_mut(at)
+                {
+                    *slot = (word, slot.1 | class.0);
+                }
+            }
+        }
+        listed
+    }
+
+    fn class(&self, word: &str) -> Option<u8> {
+        let word = packed(word)?;
+        for at in places(word) {
+            match self.slots.get(at)? {
+                (0, _) => return None,
+                (listed, class) if *listed == word => return Some(*class),
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+fn places(word: u128) -> impl Iterator<Item = usize> {
+    let folded = (word as u64 ^ (word >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let first = (folded >> 48) as usize;
+    (0..SLOTS).map(move |after| (first + after) % SLOTS)
 }
 
 /// A word of at most 16 bytes as one integer; no listed word is longer.
