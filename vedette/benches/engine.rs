@@ -17,6 +17,8 @@
 //! | decisions | the same, and every call put to the policies |
 //! | two | the same as engine, by two members of the group |
 //! | results | the engine on real calls with results |
+//! | growth | the engine on calls of 10,000, 100,000 and a million sessions, all of them live |
+//! | idle | memory of a million sessions that wait, and the time to take them over |
 //! | p99 | from the broker's taking a call in to its verdict being visible to a committed reader, at half the load |
 #![allow(
     clippy::unwrap_used,
@@ -31,6 +33,7 @@ mod kafka;
 mod support {
     pub mod echo;
     pub mod engine;
+    pub mod idle;
     pub mod latency;
     pub mod load;
     pub mod machine;
@@ -42,7 +45,7 @@ use kafka::RealKafka;
 use std::path::PathBuf;
 use std::time::Duration;
 use support::engine::{Job, Measured};
-use support::{echo, latency, load, machine, stages, yardstick};
+use support::{echo, idle, latency, load, machine, stages, yardstick};
 use vedette::sinks::Decisions;
 
 /// Partitions of every topic.
@@ -69,6 +72,9 @@ fn main() {
         if only.is_some() {
             return;
         }
+    }
+    if only.as_deref() == Some("idle") {
+        return idle::measure(&parts);
     }
 
     let broker = RealKafka::shared();
@@ -110,6 +116,19 @@ fn main() {
             println!("p99       {:>9.0} ms at {rate:.0} calls/s", figures.p99_ms);
         }
     }
+    if wanted("growth") {
+        for sessions in [10_000, 100_000, 1_000_000] {
+            let input = broker.topic("growth", PARTITIONS, &[]);
+            let records = (0..calls / 2).map(|n| load::call_of(&input, n, sessions));
+            runtime.block_on(ingest::produce::send_all(broker.bootstrap(), records)).unwrap();
+            let measured = runtime.block_on(Job::new(broker, &input, calls / 2, least / 2, &parts).members(2).run());
+            measured.print(&format!("{sessions} live"), 0.0);
+            figures.growth.push(measured.per_s);
+        }
+    }
+    if wanted("idle") {
+        figures.idle = idle::in_another_process();
+    }
     if wanted("results") {
         let input = broker.topic("results", PARTITIONS, &[]);
         let records = set.records(&input, calls / 6);
@@ -117,7 +136,8 @@ fn main() {
         let sent = runtime.block_on(ingest::produce::send_all(broker.bootstrap(), records)).unwrap();
         let bytes = sent.bytes as f64 / sent.records as f64;
         println!("{count} calls of `{}`, {bytes:.0} bytes on average, are in the log", set.name());
-        figures.results = runtime.block_on(Job::new(broker, &input, count, least, &set_parts).run());
+        let job = Job::new(broker, &input, count, least, &set_parts);
+        figures.results = runtime.block_on(job.members(2).run());
         figures.results_mb = figures.results.per_s * bytes / 1e6;
         figures.results.print("results", 0.0);
     }
@@ -134,13 +154,16 @@ struct Figures {
     results: Measured,
     results_mb: f64,
     p99_ms: f64,
+    idle: idle::Idle,
+    /// Calls a second by how many sessions are live.
+    growth: Vec<f64>,
     seconds: f64,
 }
 
 impl Figures {
     fn json(&self) -> String {
         format!(
-            r#"{{"consumer_per_s":{:.0},"echo_per_s":{:.0},"engine_per_s":{:.0},"ratio_to_echo":{:.3},"seconds":{:.0},"engine_results_per_s":{:.0},"results_mb_per_s":{:.1},"p99_ms_half_load":{:.0}}}"#,
+            r#"{{"consumer_per_s":{:.0},"echo_per_s":{:.0},"engine_per_s":{:.0},"ratio_to_echo":{:.3},"seconds":{:.0},"engine_results_per_s":{:.0},"results_mb_per_s":{:.1},"rss_bytes_1m_sessions":{},"p99_ms_half_load":{:.0},"recovery_1m_sessions_s":{:.1},"per_s_10k_100k_1m_sessions":[{}]}}"#,
             self.consumer,
             self.echo,
             self.engine.per_s,
@@ -148,7 +171,10 @@ impl Figures {
             self.seconds,
             self.results.per_s,
             self.results_mb,
+            self.idle.rss_bytes,
             self.p99_ms,
+            self.idle.recovery_s,
+            self.growth.iter().map(|per_s| format!("{per_s:.0}")).collect::<Vec<_>>().join(","),
         )
     }
 }

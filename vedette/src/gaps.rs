@@ -45,6 +45,11 @@ impl Gaps {
         Some(RawCall { session, ..call.clone() })
     }
 
+    /// It is `now`, by the clock that stamps records.
+    pub fn tick(&mut self, now: Millis) {
+        self.runs.tick(now);
+    }
+
     /// Remembers from now on what changes.
     pub fn track(&mut self) {
         self.runs.track();

@@ -14,6 +14,8 @@ pub struct Judge {
     pipeline: Pipeline,
     decisions: Decisions,
     since: Millis,
+    /// Of the latest record.
+    now: Millis,
     /// Of the sessions seen since the last batch.
     standings: Standings,
     share: Option<Share>,
@@ -26,6 +28,7 @@ impl Judge {
             pipeline: Pipeline::new(parts),
             decisions: Decisions::default(),
             since: Millis(0),
+            now: Millis(0),
             standings: Standings::default(),
             share: None,
         }
@@ -62,6 +65,7 @@ impl Operator for Judge {
         if record.at < self.since {
             return Vec::new();
         }
+        self.now = self.now.max(record.at);
         let received = Received { at: record.at, id: record.id() };
         let decoded = self.pipeline.parts().decoders.of_topic(&record.topic).decode(&record.payload, &received);
         let key = &self.pipeline.parts().key;
@@ -81,6 +85,7 @@ impl Operator for Judge {
     }
 
     fn complete(&mut self) -> Vec<Output> {
+        self.pipeline.tick(self.now);
         if let Some(share) = &mut self.share {
             share.tell(&self.pipeline);
         }

@@ -8,7 +8,7 @@ use detector::{Detector, Looked, PrincipalState};
 use ingest::RestoreError;
 use ingest::checkpoint::{Entries, Scope};
 use policy::PolicySet;
-use schema::{Call, Decision, Mode, RawCall, Risk, SessionSeal, Standing, StateId, TenantKey, Verdict};
+use schema::{Call, Decision, Millis, Mode, RawCall, Risk, SessionSeal, Standing, StateId, TenantKey, Verdict};
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -148,6 +148,13 @@ impl Pipeline {
     pub fn decide(&self, judged: &Judged) -> Decision {
         let request = policy::Request::new(&judged.call, &judged.verdict, judged.before.as_ref());
         policy::decide(&request, &self.parts.policies, self.parts.mode, judged.call.at)
+    }
+
+    /// It is `now`, by the clock that stamps records: what waits may be put away. Changes nothing that anyone can see.
+    pub fn tick(&mut self, now: Millis) {
+        self.gaps.tick(now);
+        self.sessions.tick(now);
+        self.principals.tick(now);
     }
 
     /// Remembers from now on what changes, for [`Pipeline::entries`].

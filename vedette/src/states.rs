@@ -6,7 +6,7 @@ mod spill;
 use ingest::RestoreError;
 use ingest::checkpoint::{Entries, Scope};
 use lru::LruCache;
-use schema::{Call, Device, Principal, RawCall, Session, StateId, Tenant, TenantKey};
+use schema::{Call, Device, Millis, Principal, RawCall, Session, StateId, Tenant, TenantKey};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use spill::Spill;
@@ -59,12 +59,22 @@ pub fn of_principal(key: &TenantKey, who: &Who<'_>) -> StateId {
 
 /// States by id, at most so many of them in memory.
 pub struct States<S> {
-    busy: LruCache<StateId, S, Uniform>,
+    busy: LruCache<StateId, Busy<S>, Uniform>,
     busy_max: usize,
     spill: Spill,
     /// States that differ from the last checkpoint; empty unless [`States::track`]ed.
     changed: HashSet<StateId, Uniform>,
     tracked: bool,
+    /// Time of the last records, by the clock that stamps them.
+    now: Millis,
+}
+
+/// A state in memory.
+#[derive(Default)]
+struct Busy<S> {
+    state: S,
+    /// When it was last asked for.
+    seen: Millis,
 }
 
 impl<S: Default + Serialize + DeserializeOwned> States<S> {
@@ -76,12 +86,21 @@ impl<S: Default + Serialize + DeserializeOwned> States<S> {
             spill: Spill::default(),
             changed: HashSet::default(),
             tracked: false,
+            now: Millis(0),
         }
     }
 
     /// Remembers from now on what changes, for [`States::entries`].
     pub fn track(&mut self) {
         self.tracked = true;
+    }
+
+    /// It is `now`; what nobody asked for in a while waits on disk from here on.
+    pub fn tick(&mut self, now: Millis) {
+        self.now = self.now.max(now);
+        while self.busy.peek_lru().is_some_and(|(_, oldest)| self.now.since(oldest.seen) > BUSY_MS) {
+            self.spill_one();
+        }
     }
 
     /// The state of `id`, a new one where there is none, to be changed.
@@ -94,9 +113,11 @@ impl<S: Default + Serialize + DeserializeOwned> States<S> {
             if self.busy.len() >= self.busy_max {
                 self.spill_one();
             }
-            self.busy.put(id, state.unwrap_or_default());
+            self.busy.put(id, Busy { state: state.unwrap_or_default(), seen: self.now });
         }
-        self.busy.get_or_insert_mut(id, S::default)
+        let busy = self.busy.get_or_insert_mut(id, Busy::default);
+        busy.seen = self.now;
+        &mut busy.state
     }
 
     /// States in memory and on disk.
@@ -117,7 +138,7 @@ impl<S: Default + Serialize + DeserializeOwned> States<S> {
             Scope::Changed => changed.into_iter().collect(),
         };
         for id in ids {
-            let bytes = self.busy.peek(&id).map(encode).or_else(|| self.spill.get(id));
+            let bytes = self.busy.peek(&id).map(|busy| encode(&busy.state)).or_else(|| self.spill.get(id));
             out.push(&key(kind, id), bytes.as_deref());
         }
     }
@@ -139,8 +160,8 @@ impl<S: Default + Serialize + DeserializeOwned> States<S> {
     }
 
     fn spill_one(&mut self) {
-        if let Some((id, state)) = self.busy.pop_lru() {
-            self.spill.put(id, &encode(&state));
+        if let Some((id, busy)) = self.busy.pop_lru() {
+            self.spill.put(id, &encode(&busy.state));
         }
         if self.spill.len() > SPILLED_MAX
             && let Some(id) = self.spill.forget_oldest()
@@ -170,6 +191,8 @@ fn decode<S: DeserializeOwned>(bytes: &[u8]) -> Option<S> {
         .ok()
 }
 
+/// A state that nobody asked for in this time goes to disk.
+const BUSY_MS: u64 = 60_000;
 /// States on disk, at most; the one not seen for longest is forgotten.
 const SPILLED_MAX: usize = 10_000_000;
 
@@ -214,7 +237,8 @@ mod tests {
             let (mut roomy, mut tight) = (states(100), states(2));
             tight.track();
             let mut segments = Vec::new();
-            for (id, word, dice) in steps {
+            for ((id, word, dice), now) in steps.into_iter().zip(0..) {
+                tight.tick(Millis(now * BUSY_MS / 3));
                 roomy.of(StateId(id)).push(word);
                 tight.of(StateId(id)).push(word);
                 if dice == 0 {

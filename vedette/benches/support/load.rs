@@ -17,13 +17,18 @@ pub const SESSIONS: u64 = 10_000;
 
 /// Call `n`: about 410 bytes of native JSON.
 pub fn call(topic: &str, n: u64) -> Output {
-    let session = n % SESSIONS;
+    call_of(topic, n, SESSIONS)
+}
+
+/// The same, of `sessions` sessions.
+pub fn call_of(topic: &str, n: u64, sessions: u64) -> Output {
+    let session = n % sessions;
     // Digits that differ from call to call, or lz4 would make the broker's work too light.
     let noise = n.wrapping_mul(6_364_136_223_846_793_005).rotate_left(29) ^ 0x9e37_79b9_7f4a_7c15;
     let payload = format!(
         r#"{{"v":1,"id":"call-{n:012}","at":{},"tenant":"acme","session":"session-{session:08}","seq":{},"phase":"done","agent":"travel-planner@3.2","principal":"user:{}","app":"travel","tool":"tool_{}","args":{{"hotel":"Hotel {noise:016x}","nights":{},"guest":"{:x}@example.org"}},"status":"ok","result":"booked under {noise:x}","result_bytes":{},"telemetry":{{"confidence":0.82,"intent":"book"}}}}"#,
         1_795_343_040_000 + n,
-        n / SESSIONS,
+        n / sessions,
         session % 977,
         noise % 41,
         noise % 14,
