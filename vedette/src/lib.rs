@@ -9,6 +9,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 pub mod pipeline; // the path, in order
 
 pub mod gaps; // sessions that nobody names, cut where they were idle
+pub mod incidents; // flagged calls of one session are one incident
 pub mod sightings; // one call, several sightings
 pub mod sinks; // a judged call → the records others read
 pub mod states; // what is remembered, bounded

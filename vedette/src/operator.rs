@@ -77,7 +77,7 @@ impl Operator for Judge {
                     Decisions::All => Some(self.pipeline.decide(&judged)),
                     Decisions::None => None,
                 };
-                outputs.extend(sinks::records(&judged, decision.as_ref(), self.pipeline.parts().alpha));
+                outputs.extend(sinks::records(&judged, decision.as_ref()));
                 self.standings.put(judged.session, judged.standing);
             }
         }

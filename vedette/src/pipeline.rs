@@ -2,6 +2,7 @@
 
 use crate::decoders::Decoders;
 use crate::gaps::Gaps;
+use crate::incidents::{Incident, News};
 use crate::sightings::{Observed, Sighting, Sightings};
 use crate::states::{self, States, Who};
 use detector::{Detector, Looked, PrincipalState};
@@ -60,7 +61,7 @@ pub struct Counts {
 struct Open {
     sightings: Sightings,
     standing: Option<Standing>,
-    flagged: bool,
+    incident: Option<Incident>,
     #[serde(skip)]
     seal: Option<SessionSeal>,
 }
@@ -81,8 +82,8 @@ pub struct Judged {
     pub before: Option<Standing>,
     /// What is known of it now.
     pub standing: Standing,
-    /// The session's first flagged call.
-    pub first_flagged: bool,
+    /// What there is to tell of the session's incident.
+    pub alert: Option<(News, Incident)>,
     /// What the order of tools alone says.
     pub sequence_risk: Risk,
 }
@@ -136,12 +137,13 @@ impl Pipeline {
             Some(of_principal) if of_principal.risk > of_session.risk => of_principal,
             _ => of_session,
         };
-        let first_flagged = verdict.flagged(self.parts.alpha) && !std::mem::replace(&mut open.flagged, true);
+        let flagged = verdict.flagged(self.parts.alpha);
+        let alert = flagged.then(|| Incident::take(&mut open.incident, &verdict, call.at, self.parts.alpha)).flatten();
         let before = open.standing.take();
         self.counts.late += u64::from(before.as_ref().is_some_and(|before| before.at.since(call.at) > LATE_MS));
         let standing = policy::stand(before.as_ref(), &call, &verdict);
         open.standing = Some(standing.clone());
-        Some(Judged { session, call, verdict, row, edge, before, standing, first_flagged, sequence_risk })
+        Some(Judged { session, call, verdict, row, edge, before, standing, alert, sequence_risk })
     }
 
     /// From a verdict to a decision, at the call's own time.

@@ -20,13 +20,13 @@ pub enum Decisions {
     None,
 }
 
-/// Verdict, decision, and an alert where the call is the first flagged of its session.
-pub fn records(judged: &Judged, decision: Option<&Decision>, alpha: f64) -> Vec<Output> {
+/// Verdict, decision, and an alert where there is news of the session's incident.
+pub fn records(judged: &Judged, decision: Option<&Decision>) -> Vec<Output> {
     let key = judged.verdict.session.as_str().as_bytes();
     let mut outputs = vec![record(topics::VERDICTS, key, &judged.verdict)];
     outputs.extend(decision.map(|decision| record(topics::DECISIONS, key, decision)));
-    if judged.first_flagged {
-        outputs.push(record(topics::ALERTS, key, &ocsf::finding(judged, alpha)));
+    if let Some((news, incident)) = &judged.alert {
+        outputs.push(record(topics::ALERTS, key, &ocsf::finding(judged, *news, incident)));
     }
     outputs
 }

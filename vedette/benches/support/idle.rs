@@ -8,7 +8,7 @@ use ingest::{Operator as _, Partition, Record};
 use schema::{Millis, topics};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use vedette::operator::Judge;
 use vedette::pipeline::Parts;
 use vedette::sinks::Decisions;
@@ -68,10 +68,13 @@ pub fn measure(parts: &Arc<Parts>) {
             since = Some(offset);
         }
     }
-    // A last call long after the others: the sessions are idle now.
-    let last = record(SESSIONS * CALLS);
-    judge.apply(&Record { at: Millis(last.at.0 + 3_600_000), ..last });
-    judge.complete();
+    // A call now and then, long after the others: the sessions are idle, and the allocator gives back what it holds.
+    for second in 0..10 {
+        let last = record(SESSIONS * CALLS);
+        judge.apply(&Record { at: Millis(last.at.0 + 3_600_000 + second * 1_000), ..last });
+        judge.complete();
+        std::thread::sleep(Duration::from_secs(1));
+    }
     let rss = rss_bytes();
     println!(
         "idle      {SESSIONS} sessions of {CALLS} calls: {:.0} MB resident ({:.0} MB before them), {:.0} MB of checkpoints",
