@@ -11,7 +11,7 @@ use schema::{Call, Cues, KeyId, NameHash, Status, Text, Token, TokenKind};
 use serde::{Deserialize, Serialize};
 
 /// State of one session. `Default` is a session nothing is known of. In a checkpoint by names of fields; see
-/// [`encoding`].
+/// `encoding`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SessionState {
