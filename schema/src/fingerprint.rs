@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use siphasher::sip::SipHasher24;
 use siphasher::sip128::Hasher128 as _;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Keyed 64-bit fingerprint (SipHash-2-4, Aumasson and Bernstein 2012). Compare for equality only: a score must not
@@ -49,6 +49,25 @@ pub struct StateId(pub u128);
 impl Hash for StateId {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.0 as u64); // uniform already
+    }
+}
+
+/// Hashes what is uniform already, as fingerprints and names of states are: the word itself.
+pub type Uniform = BuildHasherDefault<Pass>;
+
+/// Passes a word through; see [`Uniform`].
+#[derive(Debug, Default)]
+pub struct Pass(u64);
+
+impl Hasher for Pass {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+    fn write_u64(&mut self, word: u64) {
+        self.0 = word;
     }
 }
 

@@ -23,7 +23,7 @@ mod verdict;
 
 pub use call::{Call, Cost, Leaf, Phase, Segments, Shape, Status, Telemetry};
 pub use decision::{Decision, Ladder, Mode};
-pub use fingerprint::{Fp, KeyId, NameHash, StateId, TenantKey};
+pub use fingerprint::{Fp, KeyId, NameHash, Pass, StateId, TenantKey, Uniform};
 pub use ids::{Agent, App, CallId, Device, IdError, Path, PolicyId, Principal, Session, Tenant, Tool, TraceParent};
 pub use query::{QueryRecord, QuerySketch};
 pub use raw::{RawCall, RawCost, RawSegments, RawTelemetry, RawToolInfo};

@@ -3,9 +3,8 @@
 mod ocsf;
 
 use crate::pipeline::Judged;
-use crate::states::Uniform;
 use ingest::Output;
-use schema::{Decision, Standing, StateId, topics};
+use schema::{Decision, Standing, StateId, Uniform, topics};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 

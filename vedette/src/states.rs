@@ -6,12 +6,11 @@ mod spill;
 use ingest::RestoreError;
 use ingest::checkpoint::{Entries, Scope};
 use lru::LruCache;
-use schema::{Call, Device, Millis, Principal, RawCall, Session, StateId, Tenant, TenantKey};
+use schema::{Call, Device, Millis, Principal, RawCall, Session, StateId, Tenant, TenantKey, Uniform};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use spill::Spill;
 use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::num::NonZeroU32;
 
 /// Whose a call is. An agent chooses its session id but not the rest, so it can neither join nor leave another's state.
@@ -195,25 +194,6 @@ fn decode<S: DeserializeOwned>(bytes: &[u8]) -> Option<S> {
 const BUSY_MS: u64 = 60_000;
 /// States on disk, at most; the one not seen for longest is forgotten.
 const SPILLED_MAX: usize = 10_000_000;
-
-/// Hashes what is uniform already.
-pub(crate) type Uniform = BuildHasherDefault<Pass>;
-
-/// Passes a word through.
-#[derive(Default)]
-pub(crate) struct Pass(u64);
-
-impl Hasher for Pass {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
-    }
-    fn write_u64(&mut self, word: u64) {
-        self.0 = word;
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -35,7 +35,10 @@ pub fn run(args: &Fit, config: &Config) -> Result<(), Failure> {
     )?;
     if model.left_out() > 0 {
         let left_out = grouped(u64::from(model.left_out()));
-        writeln!(std::io::stdout(), "left out {left_out} that look like hijacks: see which with `vedette explain`")?;
+        writeln!(
+            std::io::stdout(),
+            "left out {left_out} that look like hijacks: `vedette score` with this model ranks them"
+        )?;
     }
     Ok(())
 }

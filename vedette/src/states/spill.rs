@@ -1,8 +1,8 @@
 //! States that were not needed lately, as bytes in a file without a name: it ends with the process, and a checkpoint
 //! holds what must not. About 80 bytes of memory a state.
 
-use super::Uniform;
 use schema::StateId;
+use schema::Uniform;
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io;
