@@ -16,6 +16,17 @@ pub(crate) struct Calibration {
     exposed: Vec<f64>,
 }
 
+/// What the tail of sessions is taken to look like before any is seen, and how many sessions that is worth. The experts'
+/// scales put ordinary tails at about one place whatever the traffic is; a few dozen sessions by themselves would make the
+/// odd one among them the threshold, and fewer than one in alpha no threshold at all.
+fn ordinary_tail(score: f64) -> f64 {
+    (PRIOR_AT_ZERO * libm::exp(-score / PRIOR_FALLS)).min(1.0)
+}
+
+const PRIOR_SESSIONS: f64 = 20.0;
+const PRIOR_AT_ZERO: f64 = 0.01;
+const PRIOR_FALLS: f64 = 0.35;
+
 /// How many times the promised share of exposed sessions may be flagged.
 const EXPOSED_SHARE: f64 = 10.0;
 
@@ -27,12 +38,12 @@ impl Calibration {
         Self { clean, exposed }
     }
 
-    /// Conformal p-value of a score: a share of sessions, never 0. The promise is to clean sessions; of those that met
+    /// Smoothed conformal p-value of a score: a share of sessions, never 0. The promise is to clean sessions; of those that met
     /// instructions and resisted, at most [`EXPOSED_SHARE`] times as many may be flagged.
     pub(crate) fn p_value(&self, score: f64, exposed: bool) -> PValue {
         let p = |sorted: &[f64]| {
             let above = sorted.len() - sorted.partition_point(|s| *s < score);
-            (above as f64 + 1.0) / (sorted.len() as f64 + 1.0)
+            (above as f64 + PRIOR_SESSIONS * ordinary_tail(score)) / (sorted.len() as f64 + PRIOR_SESSIONS)
         };
         let clean = p(&self.clean);
         PValue::clamped(if exposed { clean.max(p(&self.exposed) / EXPOSED_SHARE) } else { clean })
@@ -57,4 +68,36 @@ impl Calibration {
 /// scaled by honest sessions already, so that risks of two models mean the same.
 pub(crate) fn risk(score: f64) -> Risk {
     Risk::clamped(0.5 * (1.0 + score / (1.0 + score.abs())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn p(sessions: usize, score: f64) -> f64 {
+        let clean = (0..sessions).map(|n| -1.0 - n as f64 / 100.0).collect();
+        Calibration::new(clean, Vec::new()).p_value(score, false).get()
+    }
+
+    #[test]
+    fn few_sessions_widen_and_do_not_silence() {
+        assert!(p(5, 1.5) <= 0.01 && p(40, 1.5) <= 0.01, "{} {}", p(5, 1.5), p(40, 1.5));
+        assert!(p(5, 0.2) > p(40, 0.2) && p(40, 0.2) > p(4_000, 0.2));
+        assert!(p(40, -1.0) > 0.01 && p(0, -1.0) > 0.01);
+    }
+
+    #[test]
+    fn one_odd_session_is_not_the_threshold() {
+        let odd = Calibration::new((0..120).map(|n| if n == 0 { 2.0 } else { -1.0 }).collect(), Vec::new());
+        assert!(odd.p_value(1.0, false).get() <= 0.01);
+        let often = Calibration::new((0..120).map(|n| if n < 4 { 2.0 } else { -1.0 }).collect(), Vec::new());
+        assert!(often.p_value(1.0, false).get() > 0.01);
+    }
+
+    #[test]
+    fn exposed_sessions_raise_the_p_value_alone() {
+        let both = Calibration::new(vec![-1.0; 200], vec![0.5; 200]);
+        assert!(both.p_value(0.4, true) > both.p_value(0.4, false));
+        assert_eq!(both.p_value(-2.0, true), both.p_value(-2.0, false));
+    }
 }

@@ -256,7 +256,7 @@ fn session(f: &mut Features, state: &SessionState, call: &Call) {
 }
 
 /// A factor's logarithm; a factor of 0 weakens a product, it does not end it.
-fn ln(factor: f64) -> f64 {
+pub(crate) fn ln(factor: f64) -> f64 {
     libm::log(FLOOR + factor)
 }
 

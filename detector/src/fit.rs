@@ -8,7 +8,7 @@ use crate::detector::is_bare_query;
 use crate::extraction::{Client, Honest, query_record};
 use crate::features::{self, Features, Row};
 use crate::forest::ForestParams;
-use crate::fusion::{self, Expert, Kind, Scale, Scorer};
+use crate::fusion::{self, Expert, Kind, Known, Scale, Scorer};
 use crate::logistic::{Logistic, LogisticParams};
 use crate::markov::{Markov, Sequence, Symbol};
 use crate::model::Model;
@@ -22,7 +22,7 @@ use ndarray::{Array1, Array2};
 use rand::SeedableRng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
-use schema::{Call, Principal};
+use schema::{Call, Cues, Principal};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One session to learn from: its calls in order, sealed for the fit ([`schema::seal_for_fit`]).
@@ -108,7 +108,6 @@ fn fit_once(sessions: &[&TrainingSession], options: &FitOptions, extraction: Opt
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     let strength = Strength::default();
     let parts: Vec<u64> = sessions.iter().enumerate().map(|(at, s)| part_of(s, at)).collect();
-    let tasks = sessions.iter().filter_map(|s| asked(s)).collect::<BTreeSet<u64>>().len();
     let spliced = splices(sessions, &mut rng);
     let sequences = Markov::learn(&sessions.iter().map(|s| sequence(s)).collect::<Vec<_>>());
 
@@ -129,7 +128,8 @@ fn fit_once(sessions: &[&TrainingSession], options: &FitOptions, extraction: Opt
     }
 
     let experts = |without: Option<u64>| -> Vec<Expert> {
-        Kind::ALL.iter().filter_map(|kind| expert(*kind, &own, &made, without, options.seed, tasks)).collect()
+        let known = known(sessions.iter().zip(&parts).filter(|(_, part)| Some(**part) != without).map(|(s, _)| *s));
+        Kind::ALL.iter().filter_map(|kind| expert(*kind, &own, &made, without, options.seed, &known)).collect()
     };
     // Highest scores of sessions under a fusion of the other parts.
     let (mut clean, mut exposed, mut hijacked) = (Vec::new(), Vec::new(), Vec::new());
@@ -323,13 +323,27 @@ fn splices(sessions: &[&TrainingSession], rng: &mut ChaCha8Rng) -> Vec<(usize, s
     out
 }
 
+/// How much there is to learn from in some sessions.
+fn known<'s>(sessions: impl Iterator<Item = &'s TrainingSession> + Clone) -> Known {
+    let delegates = |session: &&TrainingSession| {
+        let asked = session.calls.iter().filter_map(|call| call.mission.as_ref());
+        asked.flat_map(|mission| &mission.sentences).any(|sentence| sentence.cues.has(Cues::DELEGATES))
+    };
+    let tasks = |sessions: &mut dyn Iterator<Item = &'s TrainingSession>| {
+        sessions.filter_map(asked).collect::<BTreeSet<u64>>().len()
+    };
+    Known {
+        tasks: tasks(&mut sessions.clone()),
+        delegating: tasks(&mut sessions.clone().filter(delegates)),
+        told: sessions.flat_map(|session| &session.calls).any(|call| call.result.is_some()),
+    }
+}
+
 /// One expert, fitted and scaled without one part. `None` where there is nothing to fit it on.
-fn expert(kind: Kind, own: &[Rows], made: &[Rows], without: Option<u64>, seed: u64, tasks: usize) -> Option<Expert> {
+fn expert(kind: Kind, own: &[Rows], made: &[Rows], without: Option<u64>, seed: u64, known: &Known) -> Option<Expert> {
     let kept = || own.iter().chain(made).filter(|r| Some(r.part) != without);
-    let knows_results = |row: &Row| Features::of_row(row).results_none == 0.0;
-    let told = own.iter().flat_map(Rows::own).any(knows_results);
     let scorer = match kind {
-        Kind::General | Kind::Handles | Kind::Others if !told => return None,
+        Kind::General | Kind::Handles | Kind::Others if !known.told => return None,
         Kind::General | Kind::Handles | Kind::Others => Scorer::Logistic(fuse(kind, &kept().collect::<Vec<_>>())?),
         Kind::Blind => Scorer::Unseen,
         Kind::Mass => Scorer::Mass,
@@ -340,7 +354,7 @@ fn expert(kind: Kind, own: &[Rows], made: &[Rows], without: Option<u64>, seed: u
     let highest = honest()
         .filter_map(|r| r.own().filter(|row| kind.speaks(row)).map(|row| scorer.raw(row)).max_by(f64::total_cmp))
         .collect();
-    Some(Expert { kind, scale: Scale::of(kind, highest, honest().count(), told, tasks)?, scorer })
+    Some(Expert { kind, scale: Scale::of(kind, highest, honest().count(), known)?, scorer })
 }
 
 /// The logistic of served against own calls.

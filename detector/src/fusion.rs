@@ -62,6 +62,16 @@ pub(crate) struct Scale {
     doubt: f64,
 }
 
+/// How much there was to learn from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known {
+    /// Different tasks, and those among them that tell the agent to do what a result says.
+    pub(crate) tasks: usize,
+    pub(crate) delegating: usize,
+    /// Results are known.
+    pub(crate) told: bool,
+}
+
 impl Kind {
     pub(crate) const ALL: [Kind; 7] =
         [Kind::General, Kind::Handles, Kind::Others, Kind::Mass, Kind::Blind, Kind::Sequence, Kind::Odd];
@@ -80,12 +90,24 @@ impl Kind {
     /// How far the voice is lowered beside those that trace values. Whole tasks look odd the first time: of `tasks` seen, a
     /// share of sessions below one in as many cannot be told from the tasks' own ways. `told`: results are known in what is
     /// learned from, so that a call before any says little.
-    fn doubt(self, tasks: usize, told: bool) -> f64 {
+    fn doubt(self, known: &Known) -> f64 {
+        let Known { tasks, delegating, told } = *known;
         match self {
-            Kind::Blind if told => 1.0,
+            Kind::General => DELEGATED / (1.0 + delegating as f64),
+            Kind::Blind if told => 0.8,
             Kind::Sequence => 0.15 + (libm::log(100.0 / (tasks as f64 + 1.0)) / libm::log(30.0)).max(0.0),
             Kind::Odd => 1.0,
             _ => 0.0,
+        }
+    }
+
+    /// The least distance between a high ordinary session and the tail, in the expert's own units.
+    fn unit(self) -> f64 {
+        match self {
+            Kind::General | Kind::Handles | Kind::Others => 1.0,
+            Kind::Mass | Kind::Sequence => 0.5,
+            Kind::Blind => 0.3,
+            Kind::Odd => 0.03,
         }
     }
 
@@ -101,17 +123,18 @@ impl Kind {
 impl Scale {
     /// From the highest score of each honest session, of `all` sessions: those an expert is silent in lie below.
     /// `None` where there is none.
-    pub(crate) fn of(kind: Kind, mut highest: Vec<f64>, all: usize, told: bool, tasks: usize) -> Option<Self> {
+    pub(crate) fn of(kind: Kind, mut highest: Vec<f64>, all: usize, known: &Known) -> Option<Self> {
         highest.sort_unstable_by(|a, b| b.total_cmp(a));
         let last = highest.len().checked_sub(1)?;
         let at = |share: f64| highest.get(((all as f64 * share) as usize).min(last)).copied();
-        Some(Self { middle: at(0.3)?, high: at(kind.tail())?, doubt: kind.doubt(tasks, told) })
+        let (middle, high) = (at(0.3)?, at(kind.tail())?);
+        // Sessions that all say the same would make a step of any difference.
+        Some(Self { middle: middle.min(high - kind.unit()), high, doubt: kind.doubt(known) })
     }
 
     /// The score in units of the distance between a high ordinary session and the tail; 0 at the tail.
     pub(crate) fn apply(&self, score: f64) -> f64 {
-        let unit = (self.high - self.middle).max(0.05 * self.high.abs()).max(1e-6);
-        ((score - self.high) / unit).max(LOWEST)
+        ((score - self.high) / (self.high - self.middle)).max(LOWEST)
     }
 }
 
@@ -158,12 +181,16 @@ pub(crate) fn score<'e>(experts: &'e [Expert], row: &Row) -> (f64, Option<&'e Ex
         let special = says(Kind::Handles).or_else(|| says(Kind::Others)).map_or(general, |(score, _)| score);
         let mass = says(Kind::Mass).map_or(0.0, |(score, _)| score.clamp(MASS_LOWEST, MASS_HIGHEST));
         let done = carried_out(&Features::of_row(row)) - CARRIED_OUT;
-        (0.5 * (general + special + mass) + done, expert)
+        let delegated = Features::of_row(row).source_undelegated <= features::ln(1.0 - DELEGATED_FROM);
+        (0.5 * (general + special + mass) + done - if delegated { expert.scale.doubt } else { 0.0 }, expert)
     });
     let lowered = |(score, expert): (f64, &'e Expert)| (score - expert.scale.doubt, expert);
-    let sequence = says(Kind::Sequence).map(|(score, expert)| (score.min(SEQUENCE_RATE * score), expert)).map(lowered);
+    let slow = |(score, expert): (f64, &'e Expert)| (score.min(SLOW_RATE * score), expert);
+    let sequence = says(Kind::Sequence).map(slow).map(lowered);
     let odd = says(Kind::Odd).map(lowered);
-    let voices = [told, says(Kind::Blind).map(lowered), sequence, odd].into_iter().flatten();
+    // Where results are known, a call before any of them says as little as an odd order.
+    let blind = says(Kind::Blind).map(|said| if told.is_some() { slow(said) } else { said }).map(lowered);
+    let voices = [told, blind, sequence, odd].into_iter().flatten();
     voices.fold((SILENCE, None), |best, (score, expert)| if score > best.0 { (score, Some(expert)) } else { best })
 }
 
@@ -179,13 +206,52 @@ fn carried_out(f: &Features) -> f64 {
 /// What of it an honest session in a hundred has at its worst call.
 const CARRIED_OUT: f64 = 0.8;
 
+/// How far the voice of those that trace values is lowered where the user told the agent to do what the result says, before
+/// any such task is known: a fit that never saw one takes it for a hijack.
+const DELEGATED: f64 = 0.6;
+/// From this much on, a source counts as one the user handed over to.
+const DELEGATED_FROM: f64 = 0.8;
+
 /// Bounds of what the passage's mass may say.
 const MASS_LOWEST: f64 = -2.0;
 const MASS_HIGHEST: f64 = 0.5;
 
 /// Beyond what one honest session in a hundred reaches, surprise rises slowly: no order of tools by itself says as much as
 /// a value that a passage ordered.
-const SEQUENCE_RATE: f64 = 0.1;
+const SLOW_RATE: f64 = 0.1;
 
 /// Score of a row that no expert speaks of.
 const SILENCE: f64 = -20.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(delegating: usize) -> Known {
+        Known { tasks: 20, delegating, told: true }
+    }
+
+    #[test]
+    fn honest_sessions_that_all_say_the_same_make_no_step_of_a_small_difference() {
+        for kind in Kind::ALL {
+            let same = Scale::of(kind, vec![0.5; 50], 50, &known(3)).unwrap();
+            assert_eq!(same.apply(0.5), 0.0);
+            assert!(same.apply(0.51) < 0.5, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_source_the_user_handed_over_to_is_doubted_the_less_the_more_such_tasks_are_known() {
+        let general = |delegating| {
+            let scale = Scale::of(Kind::General, vec![0.0, 1.0], 2, &known(delegating)).unwrap();
+            Expert { kind: Kind::General, scorer: Scorer::Mass, scale }
+        };
+        let loss = |delegating| {
+            let handed = Features { source_undelegated: features::ln(0.0), ..Features::default() }.row();
+            let experts = [general(delegating)];
+            score(&experts, &Features::default().row()).0 - score(&experts, &handed).0
+        };
+        assert_eq!(loss(0), DELEGATED);
+        assert!(loss(0) > loss(1) && loss(1) > loss(10) && loss(10) > 0.0);
+    }
+}
