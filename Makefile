@@ -7,6 +7,7 @@
 #   make live    recorded hijacks through a real Envoy and two replicas of the webhook (LIVE_DATA=DIR LIVE_SETS=a,b)
 #   make bench   the benches        make fuzz   each fuzz target for a short while (FUZZ_SECONDS=20)
 #   make bench-engine   the engine beside Kafka's own tool and a bare transactional echo, on a real Kafka
+#   make redteam         attackers who adapt to the model: 1,000 tries a hijack (ARGS="--data DIR --set NAME")
 #   make soak           ten minutes of engines killed at random and a broker restarted (SOAK_SECONDS=600)
 #   make cross   vedette-agent for aarch64 and armv7
 #   make kafka   Apache Kafka's jars, for the tests against a real one
@@ -16,7 +17,7 @@
 
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/vedette-target
 
-.PHONY: up test bench bench-certs bench-engine bench-policy cross live soak fuzz kafka clean
+.PHONY: up test redteam bench bench-certs bench-engine bench-policy cross live soak fuzz kafka clean
 
 up:
 	@.ci/setup build
@@ -25,6 +26,12 @@ up:
 
 test:
 	@.ci/test
+
+redteam:
+	@.ci/setup build
+	cargo build --release --locked -p vedette
+	"$(CARGO_TARGET_DIR)/release/vedette" fit --out "$(CARGO_TARGET_DIR)/redteam.model" $(ARGS)
+	"$(CARGO_TARGET_DIR)/release/vedette" redteam --model "$(CARGO_TARGET_DIR)/redteam.model" $(ARGS)
 
 bench:
 	@.ci/setup build

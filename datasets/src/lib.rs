@@ -3,6 +3,7 @@
 //! holds the truth about them.
 #![cfg_attr(test, allow(clippy::indexing_slicing))]
 
+pub mod attack_lab; // attackers who adapt, for measuring
 pub mod labels; // the truth, for measuring only
 pub mod limits; // every bound, by name
 pub mod replay; // sessions as one ordered stream, with faults on request

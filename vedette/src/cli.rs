@@ -29,6 +29,8 @@ pub enum Command {
     Score(Score),
     /// Say what a model catches of a labelled data set, when, and at what price.
     Measure(Measure),
+    /// Attack a model with searches that adapt to it, and say what it costs to be overlooked.
+    Redteam(RedTeam),
     /// Send a data set's calls to Kafka as if they happened now.
     Replay(Replay),
     /// Read calls from Kafka, write verdicts to Kafka.
@@ -170,6 +172,41 @@ pub struct Measure {
     /// Read NAME.results_VIEW.jsonl.gz in place of NAME.results.jsonl.gz.
     #[arg(long, value_name = "VIEW", conflicts_with = "no_results")]
     pub results: Option<String>,
+    /// What to leave out.
+    #[command(flatten)]
+    pub hidden: Hidden,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `vedette redteam`.
+#[derive(Debug, Args)]
+pub struct RedTeam {
+    /// The model.
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// Where the data is.
+    #[command(flatten)]
+    pub source: Source,
+    /// Name of the data set; its clean sessions carry the attacks.
+    #[arg(long, value_name = "NAME", default_value = WORLD)]
+    pub set: String,
+    /// Which sessions to attack.
+    #[arg(long, value_enum, default_value_t = Split::Test)]
+    pub split: Split,
+    /// Only the sessions of this fold.
+    #[arg(long, value_name = "K")]
+    pub fold: Option<u8>,
+    /// Hijacks to search for.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub hijacks: usize,
+    /// Tries a hijack has.
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub tries: u32,
+    /// Seed of everything random.
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub seed: u64,
     /// What to leave out.
     #[command(flatten)]
     pub hidden: Hidden,

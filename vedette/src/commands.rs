@@ -10,6 +10,7 @@ pub mod fit;
 pub mod inspect;
 pub mod measure;
 pub mod policy;
+pub mod redteam;
 pub mod replay;
 pub mod score;
 pub mod up;

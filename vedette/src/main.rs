@@ -6,7 +6,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use vedette::cli::{Cli, Command};
 use vedette::commands::{
-    allow, ca, check_config, decisions, engine, explain, fit, inspect, measure, policy, replay, score, up,
+    allow, ca, check_config, decisions, engine, explain, fit, inspect, measure, policy, redteam, replay, score, up,
 };
 use vedette::failure::Failure;
 
@@ -34,6 +34,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Fit(args) => fit::run(args, &config),
         Command::Score(args) => score::run(args, &config),
         Command::Measure(args) => measure::run(args, &config),
+        Command::Redteam(args) => redteam::run(args, &config),
         Command::Explain(args) => explain::run(args, &config),
         Command::Ca(args) => ca::run(args, &config),
         Command::Inspect(args) => wait(inspect::run(args, &config)),

@@ -111,3 +111,27 @@ fn completions_and_the_effective_configuration_are_printed() {
     std::fs::write(world.path("empty.toml"), "").unwrap();
     assert_eq!(world.ok("check-config --config @empty.toml", &[]), world.ok("check-config", &[]));
 }
+
+#[test]
+fn attackers_who_adapt_are_overlooked_no_less_with_more_tries_and_the_same_seed_tells_the_same() {
+    let world = World::new();
+    world.ok("fit --out @model", &SMALL);
+    let attacked = |tries: &str| -> Value {
+        let args = format!("redteam --model @model --hijacks 12 --tries {tries} --json");
+        serde_json::from_str(&world.ok(&args, &SMALL)).unwrap()
+    };
+    let (once, often) = (attacked("1"), attacked("40"));
+    assert_eq!(often, attacked("40"));
+    assert_eq!(once["hijacks"]["hijacks"], 12);
+    assert_eq!(once["hijacks"]["evaded"], often["hijacks"]["evaded_at_once"], "the first try of a search is the same");
+    let share = |report: &Value| report["hijacks"]["evaded"].as_f64().unwrap();
+    assert!(share(&once) <= share(&often) && share(&often) <= 1.0, "{once} {often}");
+    let copied = often["extraction"].as_array().unwrap();
+    assert_eq!(copied.len(), 3, "{often}");
+    for attack in copied {
+        let (caught, clients) = (attack["caught"].as_u64().unwrap(), attack["clients"].as_u64().unwrap());
+        assert!(caught <= clients && attack["median_queries"].is_null() == (caught == 0), "{attack}");
+    }
+    let refused = world.ok("redteam --model @model --hijacks 3 --tries 2 --no-mission", &SMALL);
+    assert!(refused.contains("no session here can carry another's task"), "{refused}");
+}
