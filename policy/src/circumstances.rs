@@ -20,6 +20,35 @@ pub struct Circumstances {
     pub principal_milliunits: u64,
     /// What the tenant has used, likewise.
     pub tenant_milliunits: u64,
+    /// The device's certificate.
+    pub certificate: Certificate,
+}
+
+/// What is known of the certificate that the call's device showed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Certificate {
+    /// On what terms it was issued.
+    pub class: CertificateClass,
+    /// Since it was issued, in ms.
+    pub age_ms: u64,
+}
+
+/// On what terms a device has its certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CertificateClass {
+    /// It showed none, or none that a door could check.
+    #[default]
+    None,
+    /// Nothing was held against it.
+    Full,
+    /// Its authority could not ask how the device behaves.
+    Degraded,
+    /// The device behaved unusually.
+    Amber,
+    /// It came back after a long absence, or under suspicion, and is to do little.
+    Quarantine,
 }
 
 /// How a call fits its session's mission.
@@ -61,6 +90,19 @@ impl Fit {
             Self::Tool => "tool",
             Self::Budget => "budget",
             Self::Deadline => "deadline",
+        }
+    }
+}
+
+impl CertificateClass {
+    /// As policies and records spell it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Full => "full",
+            Self::Degraded => "degraded",
+            Self::Amber => "amber",
+            Self::Quarantine => "quarantine",
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The decision, pure: same request, policies, mode and time, same answer.
 
+use crate::Request;
+use crate::facts::{Asked, FactsError};
 use crate::limits::RETRY_AFTER_MS;
 use crate::set::{PolicySet, Rule};
-use crate::{Request, facts::FactsError};
-use cedar_policy::Authorizer;
 use schema::{CallId, Decision, Ladder, Millis, Mode, PolicyId, RECORD_VERSION};
 
 /// Says what happens to the call.
@@ -34,10 +34,7 @@ struct Outcome {
 }
 
 fn outcome(request: &Request<'_>, policies: &PolicySet, now: Millis) -> Result<Outcome, FactsError> {
-    let facts = policies.names().facts(request, now)?;
-    let query = cedar_policy::Request::new(facts.principal, facts.action, facts.resource, facts.context, None)
-        .map_err(Box::new)?;
-    let response = Authorizer::new().is_authorized(&query, policies.cedar(), &facts.entities);
+    let response = policies.ask(&Asked::new(request, now))?;
     let mut rules: Vec<&Rule> = response.diagnostics().reason().filter_map(|id| policies.rule_of(id)).collect();
     // Strictest first, then as they stand in the file: the first reason is the one that decided.
     rules.sort_by_key(|rule| (std::cmp::Reverse(rule.ladder), rule.order));

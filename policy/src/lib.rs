@@ -33,7 +33,7 @@ mod wallet; // what principals and tenants have cost
 pub use allow::{Allow, AllowError, Allowlist, Scope};
 pub use answer::Answer;
 pub use burst::{Burst, BurstError, Bursts};
-pub use circumstances::{Circumstances, Delegated, Fit};
+pub use circumstances::{Certificate, CertificateClass, Circumstances, Delegated, Fit};
 pub use conformity::Forms;
 pub use decide::decide;
 pub use delegation::{Chain as DelegationChain, Delegation, DelegationError};

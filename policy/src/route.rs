@@ -110,7 +110,17 @@ impl Route {
         let own = Duration::from_millis(self.deadline_ms);
         caller.map_or(own, |caller| own.min(caller))
     }
+
+    /// How long a score is waited for: an answer without it has to be there by the deadline, and timers are a
+    /// millisecond late.
+    pub(crate) fn patience(&self, caller: Option<Duration>) -> Duration {
+        let deadline = self.deadline(caller);
+        deadline - TIMER_GRAIN.min(deadline / 2)
+    }
 }
+
+/// What tokio's timers resolve.
+const TIMER_GRAIN: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests {
@@ -141,5 +151,7 @@ mod tests {
         let route = Route { deadline_ms: 50, ..Route::default() };
         assert_eq!(route.deadline(Some(Duration::from_millis(3))), Duration::from_millis(3));
         assert_eq!(route.deadline(Some(Duration::from_secs(3))), Duration::from_millis(50));
+        assert_eq!(route.patience(None), Duration::from_millis(49));
+        assert_eq!(route.patience(Some(Duration::from_micros(300))), Duration::from_micros(150));
     }
 }

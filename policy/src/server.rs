@@ -2,6 +2,7 @@
 //! answer in the gateway's words.
 
 mod auth; // forward-auth, auth_request, ext_authz by HTTP
+mod certificate; // of the device a call came from
 mod envoy; // ext_authz by gRPC
 mod ext_mcp; // agentgateway: MCP requests and responses
 mod ext_proc; // bodies of requests and responses
@@ -16,7 +17,9 @@ mod openapi; // /openapi.json
 mod problem; // errors as RFC 9457 problem bodies
 mod state; // what the doors share
 mod tls; // mutual TLS
+mod workers; // threads that serve connections
 
+pub use certificate::{Certificates, Shown};
 pub use envoy::{grpc_timeout, serve_grpc};
 pub use judge::{Judged, Logged, Question, Refusal};
 pub use keys::{Keys, KeysError};
@@ -26,6 +29,7 @@ pub use openapi::OPENAPI;
 pub use problem::Problem;
 pub use state::{AppState, Limits};
 pub use tls::{Tls, TlsError};
+pub use workers::Workers;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -34,7 +38,7 @@ use std::sync::Arc;
 
 /// All HTTP doors.
 pub fn router(state: Arc<AppState>) -> Router {
-    Router::new()
+    let doors = Router::new()
         .route("/v1/decide", post(native::decide))
         .route("/v1/decide:batch", post(native::decide_batch))
         .route("/v1/result", post(native::result))
@@ -51,8 +55,8 @@ pub fn router(state: Arc<AppState>) -> Router {
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this path takes another method")
         })
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), keys::check))
-        .with_state(state)
+        .with_state(Arc::clone(&state));
+    keys::guard(doors, &state)
 }
 
 /// Serves the HTTP doors until `shutdown` is done and the calls in hand are answered.

@@ -1,23 +1,26 @@
 //! The policies in force: parsed and checked whole, replaced whole.
 
 mod error; // where in the file something is wrong
+mod guard; // what a policy demands of single facts
 mod rule; // what annotations add to a policy
+mod slice; // the policies that can speak of a call
 
 pub use error::PolicyError;
 pub use rule::Rule;
 
-use crate::facts::Names;
+use crate::facts::{Asked, FactsError, Names};
 use crate::limits::{POLICIES_MAX, POLICY_BYTES_MAX};
 use arc_swap::ArcSwap;
 use cedar_policy::{Schema, ValidationMode, Validator};
 use schema::Digest;
+use slice::Slices;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
 /// A checked set of policies. [`PolicySet::default`] is the shipped one.
 #[derive(Debug, Clone)]
 pub struct PolicySet {
-    cedar: cedar_policy::PolicySet,
+    slices: Arc<Slices>,
     rules: HashMap<cedar_policy::PolicyId, Rule>,
     names: Names,
     digest: Digest,
@@ -63,7 +66,8 @@ impl PolicySet {
             rules.insert(policy.id().clone(), rule);
         }
         let names = Names::parse().map_err(|error| PolicyError::Shipped { message: error.to_string() })?;
-        Ok(Self { cedar, rules, names, digest: Digest::of(text.as_bytes()) })
+        let slices = Arc::new(Slices::of(&cedar));
+        Ok(Self { slices, rules, names, digest: Digest::of(text.as_bytes()) })
     }
 
     /// SHA-256 of the text.
@@ -87,12 +91,9 @@ impl PolicySet {
         self.rules.get(id)
     }
 
-    pub(crate) fn cedar(&self) -> &cedar_policy::PolicySet {
-        &self.cedar
-    }
-
-    pub(crate) fn names(&self) -> &Names {
-        &self.names
+    /// What the policies say: one `is_authorized`.
+    pub(crate) fn ask(&self, asked: &Asked<'_>) -> Result<cedar_policy::Response, FactsError> {
+        self.slices.for_call(asked).ask(asked, &self.names)
     }
 }
 

@@ -14,9 +14,11 @@ pub use sse::{EVENT_BYTES_MAX, Sse};
 pub use template::template;
 
 use body::{Body, read};
-use schema::decode::{DecodeError, Received, native};
-use schema::{DeadReason, How, Millis, Phase, RawCall};
+use schema::decode::DecodeError;
+use schema::decode::session::{Signs, derive};
+use schema::{DeadReason, IdError, Millis, Phase, RawCall};
 use serde_json::{Map, Value, json};
+use std::str::FromStr;
 
 /// One HTTP request, as a door sees it.
 pub struct Seen<'a> {
@@ -45,7 +47,8 @@ pub const CALLS_MAX: usize = 32;
 
 /// The calls of a request, in order. None: it is no call (an MCP handshake, a listing) and may pass.
 ///
-/// Errors: what the native decoder says, and [`DeadReason::Oversize`] for more than [`CALLS_MAX`] calls.
+/// Errors: [`DeadReason::BadName`] for a name over its bounds, [`DeadReason::Missing`] where no session can be derived,
+/// and [`DeadReason::Oversize`] for more than [`CALLS_MAX`] calls.
 pub fn sight(seen: &Seen<'_>, fallback_id: &str) -> Result<Vec<RawCall>, DecodeError> {
     let own = |name: &str| (seen.told)(name).or_else(|| (seen.header)(&format!("vedette-{name}")));
     let (path, query) = seen.path.split_once('?').unwrap_or((seen.path, ""));
@@ -63,29 +66,60 @@ pub fn sight(seen: &Seen<'_>, fallback_id: &str) -> Result<Vec<RawCall>, DecodeE
     };
     let id = seen.id.filter(|id| !id.is_empty()).unwrap_or(fallback_id);
     let conversation = own("session").is_none().then(|| (seen.header)("mcp-session-id")).flatten();
+    let (agent, principal) = (own("agent"), own("principal"));
+    let (device, app) = (own("device").or(seen.peer), own("app").or(Some(seen.host)));
+    let (tenant, traceparent) = (own("tenant"), (seen.header)("traceparent"));
+    let signs = Signs {
+        explicit: own("session"),
+        conversation,
+        trace: traceparent,
+        principal,
+        agent,
+        device,
+        app,
+        token: None,
+    };
     let one = calls.len() == 1;
-    calls
-        .into_iter()
-        .enumerate()
-        .map(|(at, (tool, args))| {
-            let record = json!({
-                "id": if one { id.to_owned() } else { format!("{id}/{at}") },
-                "at": seen.at, "phase": Phase::Request,
-                "tenant": own("tenant"), "session": own("session").or(conversation),
-                "agent": own("agent"), "principal": own("principal"), "device": own("device").or(seen.peer),
-                "app": own("app").or(Some(seen.host).filter(|host| !host.is_empty())),
-                "tool": tool, "traceparent": (seen.header)("traceparent"),
-            });
-            let bytes = serde_json::to_vec(&record).unwrap_or_default();
-            let mut raw = native::decode(&bytes, &Received { at: seen.at, id: fallback_id.to_owned() })?;
-            // They were read already, within the body's limit: not through the record once more.
-            raw.args = args;
-            if conversation.is_some() {
-                raw.how = How::Conversation;
-            }
-            Ok(raw)
+    let call = |at: usize, tool: &str, args: Value| {
+        let (session, how) = derive(&signs)?;
+        Ok(RawCall {
+            id: if one { name(id)? } else { name(&format!("{id}/{at}"))? },
+            at: seen.at,
+            tenant: optional(tenant)?.map_or_else(|| name("default"), Ok)?,
+            session,
+            how,
+            parent: None,
+            seq: None,
+            phase: Phase::Request,
+            agent: optional(agent)?.map_or_else(|| name("unknown"), Ok)?,
+            principal: optional(principal)?,
+            actor: vec![],
+            device: optional(device)?,
+            app: optional(app)?,
+            tool: name(tool)?,
+            tool_info: None,
+            args,
+            mission: None,
+            status: None,
+            result: None,
+            result_bytes: None,
+            segments_ms: None,
+            telemetry: None,
+            cost: None,
+            traceparent: optional(traceparent)?,
         })
-        .collect()
+    };
+    calls.into_iter().enumerate().map(|(at, (tool, args))| call(at, &tool, args)).collect()
+}
+
+/// A bounded id or name. The message names the kind of it, never its text.
+fn name<T: FromStr<Err = IdError>>(text: &str) -> Result<T, DecodeError> {
+    text.parse().map_err(|error: IdError| DecodeError { reason: DeadReason::BadName, detail: error.to_string() })
+}
+
+/// An empty text counts as absent.
+fn optional<T: FromStr<Err = IdError>>(text: Option<&str>) -> Result<Option<T>, DecodeError> {
+    text.filter(|text| !text.is_empty()).map(name).transpose()
 }
 
 /// What a request without JSON-RPC passes to its tool: identifiers of the path, query and body.

@@ -37,7 +37,7 @@ fn state(config: &Config, detector: Detector) -> AppState {
 }
 
 async fn ask(state: &AppState, raw: RawCall) -> policy::server::Judged {
-    state.judge(Question { raw, door: "test", route: None, within: None, delegation: None }).await.unwrap()
+    state.judge(Question::of(raw, "test")).await.unwrap()
 }
 
 fn records(path: &Path) -> Vec<Record> {

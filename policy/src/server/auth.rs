@@ -82,10 +82,7 @@ impl Asked<'_> {
             peer: None,
             body: &self.body,
         };
-        match state
-            .ask(&seen, From { door: self.door, route, within: None, delegation: text(headers, "vedette-delegation") })
-            .await
-        {
+        match state.ask(&seen, From::door(self.door, route, text(headers, "vedette-delegation"))).await {
             Ok(None) => StatusCode::OK.into_response(),
             Ok(Some(judged)) => answer(&judged, state),
             // Where nothing binds, nothing we cannot answer holds a call up.

@@ -55,8 +55,8 @@ pub async fn serve_grpc(
             tokio::time::sleep(HEALTH_EVERY).await;
         }
     });
-    let keys = axum::middleware::from_fn_with_state(Arc::clone(&state), super::keys::check);
-    let served = listen(endpoint, routes.into_axum_router().layer(keys), limits, shutdown).await;
+    let doors = super::keys::guard(routes.into_axum_router(), &state);
+    let served = listen(endpoint, doors, limits, shutdown).await;
     report.abort();
     served
 }
@@ -81,7 +81,10 @@ impl Authorization for Door {
         let route = told(&check).and_then(|told| told.get("route")).map(String::as_str);
         let http = check.attributes.as_ref().and_then(|attributes| attributes.request.as_ref()?.http.as_ref());
         let delegation = http.and_then(|http| http.headers.get("vedette-delegation")).map(String::as_str);
-        let asked = match self.ask(&check, From { door: "ext-authz", route, within, delegation }).await {
+        let source = check.attributes.as_ref().and_then(|attributes| attributes.source.as_ref());
+        let certificate = state.certificate(source.map_or("", |source| &source.certificate), now());
+        let from = From { door: "ext-authz", route, within, delegation, certificate };
+        let asked = match self.ask(&check, from).await {
             Some(asked) => asked,
             None => return unanswered(state, route, Status::invalid_argument("a check needs attributes.request.http")),
         };

@@ -52,7 +52,7 @@ impl Mcp {
         let asked = match sight(&seen, &self.state.fallback_id("ext-mcp")) {
             Ok(calls) => {
                 let kept = calls.first().map(|call| RawCall { args: Value::Null, ..call.clone() });
-                let from = From { door: "ext-mcp", route, within: None, delegation };
+                let from = From::door("ext-mcp", route, delegation);
                 let asked = self.state.ask_about(calls, from).await;
                 if let (Some(key), Some(call)) = (self.key(&told), kept) {
                     self.pending.with(key, |pending| *pending = Some(Box::new(call)));

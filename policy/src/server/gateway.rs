@@ -2,6 +2,7 @@
 
 use super::judge::{Judged, Question, Refusal};
 use super::state::{AppState, now};
+use crate::Certificate;
 use crate::sighting::{Seen, sight};
 use schema::decode::DecodeError;
 use schema::{Mode, RawCall};
@@ -24,6 +25,15 @@ pub(super) struct From<'a> {
     pub(super) within: Option<Duration>,
     /// Tokens of who stands behind the request, outermost first.
     pub(super) delegation: Option<&'a str>,
+    /// The device's certificate.
+    pub(super) certificate: Certificate,
+}
+
+impl<'a> From<'a> {
+    /// A gateway that says neither how long it waits nor which certificate it saw.
+    pub(super) fn door(door: &'static str, route: Option<&'a str>, delegation: Option<&'a str>) -> Self {
+        Self { door, route, within: None, delegation, certificate: Certificate::default() }
+    }
 }
 
 impl AppState {
@@ -37,9 +47,9 @@ impl AppState {
     pub(super) async fn ask_about(&self, calls: Vec<RawCall>, from: From<'_>) -> Result<Option<Judged>, Unanswered> {
         let mut strictest: Option<Judged> = None;
         for raw in calls {
-            let From { door, route, within, delegation } = from;
+            let From { door, route, within, delegation, certificate } = from;
             let judged = self
-                .judge(Question { raw, door, route, within, delegation })
+                .judge(Question { raw, door, route, within, delegation, certificate })
                 .await
                 .map_err(|Refusal::Full| Unanswered::Full)?;
             if strictest.as_ref().is_none_or(|so_far| judged.decision.decision > so_far.decision.decision) {

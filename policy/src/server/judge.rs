@@ -2,7 +2,7 @@
 
 use super::state::{AppState, now};
 use crate::answer::word;
-use crate::{Circumstances, Delegated, Fallback, PolicySet, Request, Scored, ScorerError, decide, fall_back};
+use crate::{Certificate, Circumstances, Fallback, PolicySet, Request, Scored, ScorerError, decide, fall_back};
 use futures_util::FutureExt as _;
 use metrics::{counter, histogram};
 use schema::{CallId, Decision, Ladder, Millis, Mode, PolicyId, RawCall};
@@ -23,6 +23,15 @@ pub struct Question<'a> {
     pub within: Option<Duration>,
     /// Tokens of who stands behind the call, outermost first, blanks or commas between.
     pub delegation: Option<&'a str>,
+    /// The device's certificate.
+    pub certificate: Certificate,
+}
+
+impl Question<'_> {
+    /// About `raw`, and nothing else is known.
+    pub fn of(raw: RawCall, door: &'static str) -> Self {
+        Self { raw, door, route: None, within: None, delegation: None, certificate: Certificate::default() }
+    }
 }
 
 /// An answer.
@@ -87,18 +96,20 @@ impl AppState {
     }
 
     async fn judge_now(&self, question: Question<'_>) -> Result<Judged, Refusal> {
-        let Question { mut raw, route, within, delegation, .. } = question;
+        let Question { mut raw, door, route, within, delegation, certificate } = question;
         let permit = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| Refusal::Full)?;
         let (policies, modes) = (self.policies.now(), self.modes.load_full());
         let settings = self.routes.of(route);
         let mode = modes.at(route, Some((raw.tenant.as_str(), raw.agent.as_str())), now());
         let id = raw.id.clone();
-        let delegation = self.delegated(&mut raw, delegation);
+        let shown =
+            Circumstances { certificate, delegation: self.delegated(&mut raw, delegation), ..Default::default() };
         self.spent(&raw, route);
         if raw.mission.is_none() {
             raw.mission = self.missions.take_text(&raw);
         }
         let raw = Arc::new(raw);
+        self.publish(&raw, door);
         let spare = self.standings.as_ref().map(|standings| (Arc::clone(standings), Arc::clone(&raw)));
         let scorer = Arc::clone(&self.scorer);
         let mut score = Box::pin(async move {
@@ -106,8 +117,8 @@ impl AppState {
             drop(permit);
             scored.unwrap_or_else(|_| Err(ScorerError::Failed("it panicked".to_owned())))
         });
-        let (why, own_failure) = match tokio::time::timeout(settings.deadline(within), &mut score).await {
-            Ok(Ok(scored)) => return Ok(self.decided(scored, delegation, &policies, mode)),
+        let (why, own_failure) = match tokio::time::timeout(settings.patience(within), &mut score).await {
+            Ok(Ok(scored)) => return Ok(self.decided(scored, shown, &policies, mode)),
             Ok(Err(ScorerError::Full)) => return Err(Refusal::Full),
             Ok(Err(ScorerError::Unreachable(_))) => ("fallback:unreachable", false),
             Ok(Err(ScorerError::Failed(error))) => {
@@ -126,15 +137,15 @@ impl AppState {
             // A standing is at hand or it is not: one poll decides, so that the deadline holds.
             && let Some(Ok(scored)) = standings.score(raw).now_or_never()
         {
-            let judged = self.decided(scored, delegation, &policies, mode);
+            let judged = self.decided(scored, shown, &policies, mode);
             return Ok(Judged { own_failure, ..judged });
         }
         Ok(given_up(id, settings.fallback, why, &policies, mode, own_failure))
     }
 
-    fn decided(&self, scored: Arc<Scored>, delegation: Delegated, policies: &PolicySet, mode: Mode) -> Judged {
+    fn decided(&self, scored: Arc<Scored>, shown: Circumstances, policies: &PolicySet, mode: Mode) -> Judged {
         let at = now();
-        let circumstances = Circumstances { delegation, ..self.circumstances(&scored, at) };
+        let circumstances = self.circumstances(&scored, shown, at);
         let request = Request::new(&scored.call, &scored.verdict, scored.standing.as_ref())
             .degraded(scored.degraded)
             .under(circumstances);
@@ -151,17 +162,18 @@ impl AppState {
         Judged { decision, scored: Some(scored), circumstances, at, own_failure: false }
     }
 
-    fn circumstances(&self, scored: &Scored, now: Millis) -> Circumstances {
+    /// What the door knows, beside what was `shown` to it.
+    fn circumstances(&self, scored: &Scored, shown: Circumstances, now: Millis) -> Circumstances {
         let used = scored.standing.as_ref().map(|standing| standing.budgets).unwrap_or_default();
         let call = &scored.call;
         let (principal_milliunits, tenant_milliunits) = self.wallets.spent(&call.tenant, call.principal.as_ref(), now);
         Circumstances {
             burst_wait_ms: self.bursts.wait_ms(call, scored.edge, now),
             mission: self.missions.fit(call, used, now),
-            delegation: Delegated::Unchecked,
             conformity_permille: self.forms.of(call),
             principal_milliunits,
             tenant_milliunits,
+            ..shown
         }
     }
 

@@ -1,6 +1,7 @@
 //! Keys of callers: who may ask, where the operator wants that known. Only digests are kept.
 
 use super::{AppState, Problem};
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -59,8 +60,16 @@ impl std::fmt::Debug for Keys {
     }
 }
 
-/// Lets a request on where its key is known, or none is asked for. Health can be asked by anybody.
-pub(super) async fn check(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+/// The doors, shut to whoever shows no known key; as they are where none is asked for.
+pub(super) fn guard(doors: Router, state: &Arc<AppState>) -> Router {
+    match state.keys {
+        Some(_) => doors.layer(axum::middleware::from_fn_with_state(Arc::clone(state), check)),
+        None => doors,
+    }
+}
+
+/// Lets a request on where its key is known. Health can be asked by anybody.
+async fn check(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let open = ["/healthz", "/readyz", "/grpc.health.v1.Health/"].iter().any(|p| request.uri().path().starts_with(p));
     let known = match &state.keys {
         Some(keys) if !open => shown(request.headers()).is_some_and(|key| keys.owner(key).is_some()),

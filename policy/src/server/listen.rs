@@ -1,6 +1,6 @@
 //! Connections and their limits: how many, how slow, how many streams and resets, and a drain at the end.
 
-use super::{Limits, Tls};
+use super::{Limits, Tls, Workers};
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -31,12 +31,14 @@ pub struct Endpoint {
     pub listener: TcpListener,
     /// Needed beyond the loopback.
     pub tls: Option<Tls>,
+    /// Who serves the connections; without them the runtime that listens.
+    pub workers: Option<Workers>,
 }
 
 impl From<TcpListener> for Endpoint {
     /// In plain text.
     fn from(listener: TcpListener) -> Self {
-        Self { listener, tls: None }
+        Self { listener, tls: None, workers: None }
     }
 }
 
@@ -47,7 +49,7 @@ pub async fn listen(
     limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let Endpoint { listener, tls } = endpoint.into();
+    let Endpoint { listener, tls, workers } = endpoint.into();
     let address = listener.local_addr().map_err(ServeError::Listener)?;
     if tls.is_none() && !address.ip().is_loopback() {
         return Err(ServeError::Plaintext(address));
@@ -78,13 +80,20 @@ pub async fn listen(
         let _ = stream.set_nodelay(true);
         let connection = Connection { builder: Arc::clone(&builder), router: router.clone(), ending: ending.clone() };
         let (tls, within) = (tls.clone(), Duration::from_millis(limits.header_ms_max));
-        tokio::spawn(async move {
+        // It is watched by whoever serves it.
+        let Ok(stream) = stream.into_std() else { continue };
+        let served = async move {
             let _permit = permit;
+            let Ok(stream) = TcpStream::from_std(stream) else { return };
             match tls {
                 None => connection.serve(stream, std::future::pending()).await,
                 Some(tls) => connection.shake_hands(stream, &tls, within).await,
             }
-        });
+        };
+        match &workers {
+            Some(workers) => workers.spawn(served),
+            None => drop(tokio::spawn(served)),
+        }
     }
     drop(listener);
     drop(end);

@@ -4,7 +4,7 @@ use super::judge::{Judged, Question, Refusal};
 use super::state::{AppState, now};
 use super::{Limits, Problem};
 use crate::limits::{BATCH_MAX, DEADLINE_MS_MAX};
-use crate::{Mission, ScorerError};
+use crate::{Certificate, Mission, ScorerError};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -137,7 +137,14 @@ impl<'a> Asked<'a> {
     }
 
     fn about(&self, raw: RawCall) -> Question<'a> {
-        Question { raw, door: "native", route: self.route, within: self.within, delegation: self.delegation }
+        Question {
+            raw,
+            door: "native",
+            route: self.route,
+            within: self.within,
+            delegation: self.delegation,
+            certificate: Certificate::default(),
+        }
     }
 }
 

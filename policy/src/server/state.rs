@@ -1,12 +1,13 @@
 //! What the doors share.
 
-use super::Keys;
 use super::judge::Logged;
+use super::{Certificates, Keys};
 use crate::{
     Allowlist, Burst, Bursts, Delegated, Delegation, Forms, Missions, Modes, Policies, PolicySet, Routes, Scorer,
     Wallets,
 };
 use arc_swap::ArcSwap;
+use metrics::counter;
 use schema::{Millis, Mode, RawCall};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,10 +78,15 @@ pub struct AppState {
     pub wallets: Wallets,
     /// Checks who stands behind a call; without it tokens are not looked at.
     pub delegation: Option<Delegation>,
+    /// Reads the certificates of devices; without it none is known.
+    pub certificates: Option<Certificates>,
     /// Bounds.
     pub limits: Limits,
     /// Where decisions are logged; one that does not fit is dropped and counted.
     pub log: Option<mpsc::Sender<Logged>>,
+    /// Where calls go as they are seen, for those that a gateway gave an id to; one that does not fit is dropped and
+    /// counted.
+    pub seen: Option<mpsc::Sender<Arc<RawCall>>>,
     /// Keys of callers; without them anybody who reaches a door may ask.
     pub keys: Option<Keys>,
     pub(super) in_flight: Arc<Semaphore>,
@@ -103,8 +109,10 @@ impl AppState {
             forms: Forms::default(),
             wallets: Wallets::default(),
             delegation: None,
+            certificates: None,
             limits,
             log: None,
+            seen: None,
             keys: None,
             in_flight: Arc::new(Semaphore::new(limits.in_flight_max as usize)),
             questions: AtomicU64::new(0),
@@ -133,6 +141,15 @@ impl AppState {
                 tracing::debug!(%error, "a delegation was refused");
                 Delegated::Refused
             }
+        }
+    }
+
+    /// Publishes a call that others will know by the same id.
+    pub(super) fn publish(&self, raw: &Arc<RawCall>, door: &str) {
+        let Some(seen) = &self.seen else { return };
+        let is_own = raw.id.as_str().strip_prefix(door).is_some_and(|rest| rest.starts_with('/'));
+        if !is_own && seen.try_send(Arc::clone(raw)).is_err() {
+            counter!("vedette_policy_sightings_dropped_total").increment(1);
         }
     }
 

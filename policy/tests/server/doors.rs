@@ -1,15 +1,15 @@
 //! The doors of gateways that ask by HTTP sub-request or ext_authz, spoken to as those gateways speak.
 
 use crate::common::http::{Scripted, http, start};
-use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request as Attributes};
+use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer, Request as Attributes};
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use envoy_types::pb::envoy::service::auth::v3::{
     AttributeContext, CheckRequest, CheckResponse, check_response::HttpResponse,
 };
 use envoy_types::pb::google::protobuf::value::Kind;
-use policy::server::{AppState, Limits, serve_grpc};
-use policy::{Fallback, PolicySet};
-use schema::{Mode, Phase};
+use policy::server::{AppState, Certificates, Limits, Shown, serve_grpc};
+use policy::{CertificateClass, Fallback, PolicySet};
+use schema::{Millis, Mode, Phase};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -168,6 +168,28 @@ async fn our_own_failure_is_an_error_for_envoy_and_never_a_denial() {
         assert_eq!(door.check(check(tool)).await.unwrap_err().code(), Code::Unavailable, "{tool}");
     }
     assert_eq!(door.check(CheckRequest::default()).await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_device_is_known_by_the_certificate_that_envoy_checked() {
+    let mut state = state(&Arc::default(), Mode::Enforce);
+    let read = |der: &[u8]| {
+        let class = if der == b"hello" { CertificateClass::Quarantine } else { CertificateClass::Full };
+        Some(Shown { class, issued: Millis(0) })
+    };
+    state.certificates = Some(Certificates::new(read));
+    let (mut door, _) = grpc(state).await;
+    let from = |base64: &str| {
+        let mut check = check("pay");
+        let certificate = format!("-----BEGIN%20CERTIFICATE-----%0A{base64}%0A-----END%20CERTIFICATE-----%0A");
+        check.attributes.as_mut().unwrap().source = Some(Peer { certificate, ..Peer::default() });
+        check
+    };
+    assert_eq!(denied(door.check(from("aGVsbG8%3D")).await.unwrap().into_inner()).0, 403);
+    for other in [from("aGVsbG8h"), from("no base64"), check("pay")] {
+        let ok = door.check(other).await.unwrap().into_inner();
+        assert_eq!(ok.status.unwrap().code, Code::Ok as i32);
+    }
 }
 
 #[tokio::test]

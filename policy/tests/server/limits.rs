@@ -64,7 +64,7 @@ async fn listening(tls: Tls) -> SocketAddr {
     // Every address of this machine: without TLS this is refused.
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let address = SocketAddr::from(([127, 0, 0, 1], listener.local_addr().unwrap().port()));
-    tokio::spawn(serve(Endpoint { listener, tls: Some(tls) }, state(), std::future::pending()));
+    tokio::spawn(serve(Endpoint { listener, tls: Some(tls), workers: None }, state(), std::future::pending()));
     address
 }
 

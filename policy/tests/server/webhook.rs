@@ -2,7 +2,7 @@
 
 use crate::common::http::{Answer, LastKnown, Running, Scripted, decide, http, read, record_of, start};
 use crate::common::standing;
-use policy::server::{AppState, Limits, Logged};
+use policy::server::{AppState, Endpoint, Limits, Logged, Workers};
 use policy::{Fallback, PolicySet, Route, Routes};
 use schema::*;
 use serde_json::json;
@@ -302,4 +302,22 @@ async fn plain_text_stays_on_this_machine() {
     let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
     let error = policy::server::serve(listener, state(&Arc::default(), Mode::Shadow), async {}).await.unwrap_err();
     assert!(error.to_string().contains("needs TLS"), "{error}");
+}
+
+#[tokio::test]
+async fn connections_that_threads_of_their_own_serve_end_with_the_server() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let workers = Some(Workers::start(2.try_into().unwrap()).unwrap());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let endpoint = Endpoint { listener, tls: None, workers };
+    let served = policy::server::serve(endpoint, state(&Arc::default(), Mode::Enforce), async { drop(stopped.await) });
+    let server = tokio::spawn(served);
+    // Each question on a connection of its own, more of them than there are threads.
+    for _ in 0..5 {
+        check(&decide(at, "hijacked_pay", &[]).await, "deny", "deny", false, "injection");
+    }
+    drop(stop);
+    server.await.unwrap().unwrap();
+    assert!(TcpStream::connect(at).await.is_err());
 }

@@ -31,10 +31,7 @@ pub async fn measure() -> f64 {
         let (state, raw) = (Arc::clone(&state), call.clone());
         asked.push(tokio::spawn(async move {
             let started = Instant::now();
-            let judged = state
-                .judge(Question { raw, door: "bench", route: None, within: None, delegation: None })
-                .await
-                .unwrap();
+            let judged = state.judge(Question::of(raw, "bench")).await.unwrap();
             assert!(judged.decision.degraded);
             started.elapsed().saturating_sub(deadline).as_secs_f64() * 1e3
         }));

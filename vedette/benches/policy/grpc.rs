@@ -6,7 +6,7 @@ use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, 
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::{Authorization, AuthorizationServer};
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
-use policy::server::{Limits, listen};
+use policy::server::{Endpoint, Limits, Workers, listen};
 use schema::RawCall;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,7 +53,10 @@ impl Authorization for Bare {
 pub async fn serve_bare(address: SocketAddr) {
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();
     let router = tonic::service::Routes::new(AuthorizationServer::new(Bare)).into_axum_router();
-    listen(listener, router, Limits::default(), std::future::pending()).await.unwrap();
+    // Served as ours is: what differs is what is done with a question.
+    let workers = Workers::start(std::thread::available_parallelism().unwrap()).unwrap();
+    let endpoint = Endpoint { listener, tls: None, workers: Some(workers) };
+    listen(endpoint, router, Limits::default(), std::future::pending()).await.unwrap();
 }
 
 /// Questions, each once with an id of its own.

@@ -20,10 +20,7 @@ pub async fn measure(model: &Path) -> (f64, f64) {
         for call in &requests {
             let raw = again(call, pass);
             let started = Instant::now();
-            let judged = state
-                .judge(Question { raw, door: "bench", route: None, within: None, delegation: None })
-                .await
-                .unwrap();
+            let judged = state.judge(Question::of(raw, "bench")).await.unwrap();
             let elapsed = started.elapsed();
             assert!(judged.scored.is_some(), "no score in time");
             if pass > 0 {

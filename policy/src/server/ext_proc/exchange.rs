@@ -97,7 +97,7 @@ impl Exchange {
         let state = Arc::clone(&self.state);
         let route = self.told.get("route").cloned();
         let delegation = self.request.get("vedette-delegation").cloned();
-        let from = From { door: "ext-proc", route: route.as_deref(), within: None, delegation: delegation.as_deref() };
+        let from = From::door("ext-proc", route.as_deref(), delegation.as_deref());
         let asked = match self.sight(body) {
             Ok(calls) => state.ask_about(calls, from).await,
             Err(error) => Err(Unanswered::Unreadable(error)),
