@@ -6,6 +6,7 @@
 pub mod checkpoint; // state of a partition at an offset, on disk
 pub mod engine; // consumer group in → operators → outputs and offsets, in one transaction
 pub mod mock; // a Kafka inside this process
+pub mod offer; // records into topics by those who must not wait
 pub mod peek; // the newest records of a topic, without a trace
 pub mod produce; // records into a topic, paced by who reads them
 pub mod read_back; // records out of a topic, as they come

@@ -8,7 +8,7 @@ use policy::scenario::run;
 #[test]
 fn the_shipped_policies_keep_what_they_promise() {
     let report = run(include_str!("../policies/default.test.yaml"), &PolicySet::default()).unwrap();
-    assert_eq!(report.to_string(), "8 passed, 0 failed");
+    assert_eq!(report.to_string(), "11 passed, 0 failed");
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub const ALERTS: &str = "agent.alerts";
 pub const STANDING: &str = "agent.standing";
 /// [`crate::Decision`], one a question.
 pub const DECISIONS: &str = "agent.decisions";
+/// Decisions of the webhook with all they rest on, each chained to the one before of the same key: a process's.
+pub const DECISION_LOG: &str = "agent.decisions.log";
 /// [`crate::ModelRecord`], compacted: which model is to be used.
 pub const MODELS: &str = "agent.models";
 /// Addresses of the members that own partitions, compacted.

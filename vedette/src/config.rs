@@ -107,6 +107,9 @@ pub struct Detector {
     pub model: PathBuf,
     /// At most this share of honest sessions is flagged. Default: 0.01.
     pub alpha: f64,
+    /// Root document of the owner's authority (`vedette ca init`). With it `policy` takes no model but a published one,
+    /// with its manifest beside it, and none that is older than one it had. Default: empty, any model is taken.
+    pub trust: PathBuf,
 }
 
 /// Decisions.
@@ -237,7 +240,7 @@ impl Default for Engine {
 
 impl Default for Detector {
     fn default() -> Self {
-        Self { model: PathBuf::new(), alpha: ALPHA }
+        Self { model: PathBuf::new(), alpha: ALPHA, trust: PathBuf::new() }
     }
 }
 

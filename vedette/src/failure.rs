@@ -17,6 +17,10 @@ pub enum Failure {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Key(#[from] crate::key::KeyError),
+    /// A model without the owner's signature.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Signed(#[from] crate::signed::SignedError),
     /// A data set.
     #[error("cannot use the data set `{set}`")]
     #[diagnostic(

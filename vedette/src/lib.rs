@@ -35,5 +35,6 @@ pub mod parts; // configuration and files → what a pipeline runs on
 pub mod progress; // long work says how far it is
 pub mod runtime; // threads and timers
 pub mod shutdown; // when to end
+pub mod signed; // a model counts only with its owner's signature
 pub mod source; // the data set a command line names
 pub mod topics; // the topics Vedette needs

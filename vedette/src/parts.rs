@@ -56,6 +56,18 @@ pub fn detector(config: &Config, named: Option<&Path>) -> Result<Detector, Failu
     }
 }
 
+/// The same for a door that decides: where the owner's root document is configured, only a model the owner signed, and
+/// none older than one that was taken before. Without a model nothing is denied, so none needs no signature.
+pub fn trusted_detector(config: &Config, named: Option<&Path>) -> Result<Detector, Failure> {
+    let (path, trust) = (named.unwrap_or(&config.detector.model), &config.detector.trust);
+    if trust.as_os_str().is_empty() || path.as_os_str().is_empty() {
+        return detector(config, named);
+    }
+    let bytes = crate::signed::model(path, trust, cert_manager::est::server::wall_clock())?;
+    let model = Model::from_bytes(&bytes).map_err(|source| Failure::Model { path: path.into(), source })?;
+    Ok(Detector::new(model))
+}
+
 fn assemble(config: &Config, key: TenantKey, detector: Detector) -> Result<Parts, Failure> {
     Ok(Parts {
         decoders: Arc::new(crate::decoders::Decoders::of(config)?),

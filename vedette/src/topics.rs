@@ -13,7 +13,8 @@ pub fn all() -> Vec<TopicSpec> {
 
 /// As [`all`], with another number of partitions.
 pub fn with_partitions(partitions: u16) -> Vec<TopicSpec> {
-    let plain = [topics::CALLS, topics::VERDICTS, topics::DECISIONS, topics::ALERTS, topics::DEAD];
+    let plain =
+        [topics::CALLS, topics::VERDICTS, topics::DECISIONS, topics::DECISION_LOG, topics::ALERTS, topics::DEAD];
     let plain = plain.into_iter().map(|name| TopicSpec::new(name, partitions));
     plain.chain([TopicSpec::new(topics::STANDING, partitions).compacted()]).collect()
 }

@@ -16,9 +16,11 @@ pub struct Shown {
     pub issued: Millis,
 }
 
+type Read = dyn Fn(&[u8]) -> Option<Shown> + Send + Sync;
+
 /// Reads certificates; each of them once, as long as it is remembered.
 pub struct Certificates {
-    read: Box<dyn Fn(&[u8]) -> Option<Shown> + Send + Sync>,
+    read: Box<Read>,
     known: Shards<Option<Shown>>,
 }
 

@@ -1,10 +1,11 @@
 //! The policies that can speak of a call. Most of a set can be ruled out by single facts ([`Guard`]); Cedar evaluates the
-//! others, over as much of the request as they read. What it says is what it would say with the whole set (Cutler et al.,
-//! "Cedar", OOPSLA 2024, section 5.3: evaluating a sound slice changes no decision); a test compares both.
+//! others, over as much of the request as they read. What it says is what it would say with the whole set (policy
+//! slicing: Cutler et al., "Cedar: A New Language for Expressive, Fast, Safe, and Analyzable Authorization", OOPSLA 2024);
+//! a test compares both.
 
 use super::guard::{Guard, attribute};
 use crate::facts::{Asked, Attribute, FactsError, Names};
-use crate::limits::SLICES_MAX;
+use crate::limits::{SLICED_POLICIES_MAX, SLICES_MAX};
 use cedar_policy::{Authorizer, Entities, Policy, PolicySet, Response};
 use lru::LruCache;
 use serde_json::Value;
@@ -48,8 +49,10 @@ impl Slices {
             // What cannot be looked into is always asked, about everything.
             Err(_) => Guarded { policy: policy.clone(), guards: vec![], reads: Reads::all() },
         };
-        let slices = NonZeroUsize::new(SLICES_MAX).unwrap_or(NonZeroUsize::MIN);
-        Self { policies: cedar.policies().map(guarded).collect(), asked: Mutex::new(LruCache::new(slices)) }
+        let policies: Vec<Guarded> = cedar.policies().map(guarded).collect();
+        let slices = SLICED_POLICIES_MAX / policies.len().max(1) + 1;
+        let slices = NonZeroUsize::new(slices.min(SLICES_MAX)).unwrap_or(NonZeroUsize::MIN);
+        Self { policies, asked: Mutex::new(LruCache::new(slices)) }
     }
 
     /// The policies that no single fact of the request rules out.

@@ -24,6 +24,9 @@ pub struct PolicyCommand {
     /// Cedar policies; without them the built-in ones.
     #[arg(long, value_name = "FILE")]
     pub policies: Option<PathBuf>,
+    /// Kafka, to publish decisions and sightings to; without it nothing is published.
+    #[arg(long, value_name = "HOST:PORT,…")]
+    pub brokers: Option<String>,
 }
 
 /// Something else than serving.

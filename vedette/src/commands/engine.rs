@@ -54,7 +54,7 @@ pub async fn run(args: &Engine, config: &Config) -> Result<(), Failure> {
 }
 
 /// The lines of a file of client settings; `#` begins a comment. Values may be passwords: none is ever shown.
-fn client_settings(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+pub fn client_settings(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
     if path.as_os_str().is_empty() {
         return Ok(BTreeMap::new());
     }

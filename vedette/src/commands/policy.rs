@@ -1,9 +1,12 @@
 //! `vedette policy`: a gateway asks whether a call may go through.
 
-mod log; // decisions onto disk
+mod certificate; // how a device stands with its authority
+mod log; // decisions onto disk and into Kafka
+mod publish; // decisions and sightings into Kafka
 mod watch; // files that are read again
 
 pub use log::Log;
+pub use publish::Publisher;
 pub use watch::Watch;
 
 use crate::cli::policy::{PolicyCommand, PolicyTask};
@@ -11,10 +14,11 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::pipeline::Parts;
 use crate::webhook::Owner;
-use ::policy::server::{self, AppState, Endpoint, Keys, Tls};
+use ::policy::server::{self, AppState, Certificates, Endpoint, Keys, Tls, Workers};
 use ::policy::{Bursts, Delegation, PolicySet, Standings, scenario};
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -25,7 +29,7 @@ pub async fn run(args: &PolicyCommand, file: Option<&Path>, config: &Config) -> 
     if let Some(path) = &args.policies {
         config.policy.file.clone_from(path);
     }
-    let detector = crate::parts::detector(&config, args.model.as_deref())?;
+    let detector = crate::parts::trusted_detector(&config, args.model.as_deref())?;
     let parts = crate::parts::for_traffic(&config, detector)?;
     let address = args.listen.as_ref().unwrap_or(&config.policy.listen);
     let grpc = args.listen_grpc.as_ref().unwrap_or(&config.policy.listen_grpc);
@@ -35,11 +39,13 @@ pub async fn run(args: &PolicyCommand, file: Option<&Path>, config: &Config) -> 
     server::record_metrics();
     // Both doors share one state, so that a session is one whichever way its calls come.
     let mut state = state(parts, &config)?;
-    let log = match config.policy.log_file.as_os_str().is_empty() {
-        true => None,
-        false => Some(Log::open(&config.policy.log_file)?),
+    let publisher = match &args.brokers {
+        Some(brokers) => Some(Publisher::start(brokers, &config)?),
+        None => None,
     };
+    let log = log(&config.policy.log_file, publisher.as_ref())?;
     state.log = log.as_ref().map(|log| log.decisions.clone());
+    state.seen = publisher.as_ref().and_then(|publisher| publisher.seen.clone());
     let scheme = if tls.is_some() { "https" } else { "http" };
     eprintln!(
         "policy: answering at {scheme}://{address}/v1/decide, for Envoy and agentgateway by gRPC at {grpc}, in {mode:?} mode; Ctrl-C ends it"
@@ -47,7 +53,10 @@ pub async fn run(args: &PolicyCommand, file: Option<&Path>, config: &Config) -> 
     let state = Arc::new(state);
     let watch = Watch::new(&config, file).with_tls(tls.clone(), &config.policy.tls);
     let watching = tokio::spawn(watch.run(Arc::clone(&state)));
-    let (http, grpc) = (Endpoint { listener, tls: tls.clone() }, Endpoint { listener: grpc_listener, tls });
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let workers = Workers::start(cores).map_err(|source| Failure::Runtime { source })?;
+    let endpoint = |listener| Endpoint { listener, tls: tls.clone(), workers: Some(workers.clone()) };
+    let (http, grpc) = (endpoint(listener), endpoint(grpc_listener));
     let http = server::serve(http, Arc::clone(&state), crate::shutdown::asked());
     let served = tokio::try_join!(http, server::serve_grpc(grpc, Arc::clone(&state), crate::shutdown::asked()));
     watching.abort();
@@ -57,8 +66,21 @@ pub async fn run(args: &PolicyCommand, file: Option<&Path>, config: &Config) -> 
     if let Some(log) = log {
         log.close();
     }
+    if let Some(publisher) = publisher {
+        tokio::task::block_in_place(|| publisher.close());
+    }
     served?;
     Ok(())
+}
+
+/// Where decisions are logged: a file, Kafka, both, or nowhere.
+fn log(file: &Path, publisher: Option<&Publisher>) -> Result<Option<Log>, Failure> {
+    let file = Some(file).filter(|file| !file.as_os_str().is_empty());
+    let kafka = publisher.map(Publisher::log).transpose()?;
+    if file.is_none() && kafka.is_none() {
+        return Ok(None);
+    }
+    Log::open(file, kafka).map(Some)
 }
 
 /// What needs no server.
@@ -140,5 +162,6 @@ pub fn state(parts: Arc<Parts>, config: &Config) -> Result<AppState, Failure> {
         let delegation = Delegation::new(&jwks, &settings.delegation.issuer, &settings.delegation.audience);
         state.delegation = Some(delegation.map_err(|source| Failure::Delegation { path: path.clone(), source })?);
     }
+    state.certificates = Some(Certificates::new(certificate::shown));
     Ok(state)
 }

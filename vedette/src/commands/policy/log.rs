@@ -1,5 +1,7 @@
-//! Decisions onto disk, in the order they were taken. A disk that is full drops decisions, loudly, and never answers.
+//! Decisions onto disk and into Kafka, in the order they were taken. A disk that is full drops decisions, loudly, and
+//! never answers.
 
+use super::publish::ToKafka;
 use crate::failure::Failure;
 use ::policy::server::Logged;
 use ::policy::{Chain, Record, RestsOn};
@@ -18,16 +20,22 @@ pub struct Log {
 }
 
 impl Log {
-    /// Goes on with the log in `path`, or begins it.
+    /// Goes on with the log in the file at `path`, or begins it; in Kafka a chain of this process's own.
     ///
     /// Errors: a file that cannot be opened, or whose last line is none of ours.
-    pub fn open(path: &Path) -> Result<Self, Failure> {
-        let mut file = Appended::open(path)?;
+    pub fn open(path: Option<&Path>, mut kafka: Option<ToKafka>) -> Result<Self, Failure> {
+        let mut file = path.map(Appended::open).transpose()?;
         let (decisions, mut queue) = mpsc::channel::<Logged>(QUEUE_MAX);
         let writer = std::thread::spawn(move || {
             let mut batch = Vec::with_capacity(BATCH_MAX);
             while queue.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
-                file.append(batch.drain(..));
+                let records: Vec<Record> = batch.drain(..).map(record).collect();
+                if let Some(kafka) = &mut kafka {
+                    kafka.append(&records);
+                }
+                if let Some(file) = &mut file {
+                    file.append(records);
+                }
             }
         });
         Ok(Self { decisions, writer })
@@ -77,10 +85,10 @@ impl Appended {
         Ok(Self { path: path.into(), file, chain, bytes })
     }
 
-    fn append(&mut self, batch: impl Iterator<Item = Logged>) {
+    fn append(&mut self, batch: Vec<Record>) {
         let (mut chain, mut text, mut count) = (self.chain, String::new(), 0u64);
-        for logged in batch {
-            text += &chain.append(record(logged));
+        for record in batch {
+            text += &chain.append(record);
             text.push('\n');
             count += 1;
         }
@@ -129,7 +137,7 @@ mod tests {
     }
 
     fn write(path: &Path, numbers: std::ops::Range<usize>) {
-        let log = Log::open(path).unwrap();
+        let log = Log::open(Some(path), None).unwrap();
         numbers.for_each(|n| log.decisions.blocking_send(logged(n)).unwrap());
         log.close();
     }
@@ -156,7 +164,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notes.txt");
         std::fs::write(&path, "shopping\n").unwrap();
-        assert!(matches!(Log::open(&path), Err(Failure::Log { .. })));
+        assert!(matches!(Log::open(Some(&path), None), Err(Failure::Log { .. })));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "shopping\n");
     }
 }
