@@ -6,6 +6,8 @@ pub const POLICY_BYTES_MAX: usize = 1024 * 1024;
 pub const POLICIES_MAX: usize = 2_000;
 /// Combinations of policies that are kept ready to be evaluated together.
 pub const SLICES_MAX: usize = 1_000;
+/// Longest policy that is looked into for facts that rule it out, in bytes: looking goes as deep as its expressions do.
+pub const SLICED_BYTES_MAX: usize = 2_048;
 /// Policies that stand in all of these together.
 pub const SLICED_POLICIES_MAX: usize = 100_000;
 /// Wait of a throttle whose policy names none, in ms.

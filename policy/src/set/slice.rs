@@ -5,7 +5,7 @@
 
 use super::guard::{Guard, attribute};
 use crate::facts::{Asked, Attribute, FactsError, Names};
-use crate::limits::{SLICED_POLICIES_MAX, SLICES_MAX};
+use crate::limits::{SLICED_BYTES_MAX, SLICED_POLICIES_MAX, SLICES_MAX};
 use cedar_policy::{Authorizer, Entities, Policy, PolicySet, Response};
 use lru::LruCache;
 use serde_json::Value;
@@ -44,10 +44,13 @@ struct Reads {
 
 impl Slices {
     pub(super) fn of(cedar: &PolicySet) -> Self {
-        let guarded = |policy: &Policy| match policy.to_json() {
-            Ok(json) => Guarded { policy: policy.clone(), guards: Guard::of(&json), reads: Reads::of(&json) },
-            // What cannot be looked into is always asked, about everything.
-            Err(_) => Guarded { policy: policy.clone(), guards: vec![], reads: Reads::all() },
+        let guarded = |policy: &Policy| {
+            let is_short = policy.to_cedar().is_some_and(|text| text.len() <= SLICED_BYTES_MAX);
+            match is_short.then(|| policy.to_json().ok()).flatten() {
+                Some(json) => Guarded { policy: policy.clone(), guards: Guard::of(&json), reads: Reads::of(&json) },
+                // What is not looked into is always asked, about everything.
+                None => Guarded { policy: policy.clone(), guards: vec![], reads: Reads::all() },
+            }
         };
         let policies: Vec<Guarded> = cedar.policies().map(guarded).collect();
         let slices = SLICED_POLICIES_MAX / policies.len().max(1) + 1;

@@ -201,3 +201,13 @@ fn an_ordinary_call_is_asked_about_by_one_policy_that_reads_nothing() {
     assert_eq!(slice.cedar.policies().count(), 1);
     assert!(slice.reads.attributes.is_empty() && !slice.reads.names && !slice.reads.entities);
 }
+
+#[test]
+fn a_policy_too_long_to_be_looked_into_is_asked_about_all_the_same() {
+    let terms: Vec<String> = (0..200).map(|n| format!("context.tool == \"t{n}\"")).collect();
+    let text = format!("permit (principal, action, resource) when {{ {} }};", terms.join(" || "));
+    assert!(text.len() > SLICED_BYTES_MAX);
+    let slices = Slices::of(&text.parse().unwrap());
+    assert!(slices.policies[0].guards.is_empty() && slices.policies[0].reads.entities);
+    assert_eq!(slices.policies[0].reads.attributes.len(), crate::facts::ATTRIBUTES.len());
+}
