@@ -4,6 +4,7 @@
 pub mod mapping; // any other JSON log, by JSON pointers
 pub mod native; // Vedette's own record
 pub mod route; // paths as tools
+pub mod sealed; // a call that a device has sealed
 pub mod session; // which session, how found, how sure
 pub mod time; // times as logs write them
 

@@ -21,6 +21,8 @@ pub enum DeadReason {
     BadTime,
     /// The record's version is newer than this build.
     NewerVersion,
+    /// It names a model that is not what it says, cannot be had, or is older than the one in force.
+    Refused,
 }
 
 /// What is kept of a record that could not be read: never its bytes.
@@ -62,10 +64,21 @@ pub struct ModelRecord {
 pub struct ModelChange {
     /// Record version.
     pub v: u8,
+    /// Topic of the input; `agent.calls` is not written out.
+    #[serde(default = "calls", skip_serializing_if = "is_calls")]
+    pub topic: String,
     /// Partition of the input.
     pub partition: i32,
     /// First offset scored with it.
     pub offset: i64,
     /// The model.
     pub digest: Digest,
+}
+
+fn calls() -> String {
+    crate::topics::CALLS.to_owned()
+}
+
+fn is_calls(topic: &str) -> bool {
+    topic == crate::topics::CALLS
 }

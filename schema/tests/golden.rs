@@ -142,5 +142,10 @@ fn the_model_and_its_change() {
     let model =
         ModelRecord { v: RECORD_VERSION, digest, location: "file:///models/7".into(), at: Millis(1_795_343_040_062) };
     check("model", &model);
-    check("model_change", &ModelChange { v: RECORD_VERSION, partition: 3, offset: 1042, digest });
+    let topic = topics::CALLS.to_owned();
+    let change = ModelChange { v: RECORD_VERSION, topic, partition: 3, offset: 1042, digest };
+    check("model_change", &change);
+    let elsewhere = ModelChange { topic: topics::SEALED.to_owned(), ..change };
+    let written = serde_json::to_string(&elsewhere).unwrap();
+    assert_eq!(serde_json::from_str::<ModelChange>(&written).unwrap(), elsewhere);
 }

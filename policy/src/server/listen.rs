@@ -1,7 +1,7 @@
 //! Connections and their limits: how many, how slow, how many streams and resets, and a drain at the end.
 
 use super::{Limits, Tls, Workers};
-use axum::Router;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -105,6 +105,10 @@ pub async fn listen(
     Ok(())
 }
 
+/// The certificate a client has shown, in DER, checked already: an extension of its requests.
+#[derive(Clone)]
+pub struct PeerCertificate(pub Arc<[u8]>);
+
 struct Connection {
     builder: Arc<Builder<TokioExecutor>>,
     router: Router,
@@ -118,7 +122,12 @@ impl Connection {
         match tokio::time::timeout(within, tls.accept(stream)).await {
             Ok(Ok(stream)) => {
                 let replaced = async move { drop(replaced.changed().await) };
-                self.serve(stream, replaced).await;
+                let peer = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(|der| der.as_ref().into());
+                let router = match peer {
+                    Some(peer) => self.router.layer(Extension(PeerCertificate(peer))),
+                    None => self.router,
+                };
+                Self { router, ..self }.serve(stream, replaced).await;
             }
             Ok(Err(error)) => {
                 counter!("vedette_policy_handshakes_refused_total").increment(1);

@@ -18,8 +18,22 @@ pub struct Problem {
     pub status: StatusCode,
     /// What happened here.
     pub detail: String,
+    /// Which lines of a body of lines, where some are at fault (an extension member, section 3.2).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<BadLine>,
     #[serde(skip)]
     retry_after_s: Option<u64>,
+}
+
+/// A line at fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BadLine {
+    /// Its number, from 1.
+    pub line: u64,
+    /// The kind of fault, as dead letters name it.
+    pub reason: schema::DeadReason,
+    /// Where and what, without any value of the line.
+    pub detail: String,
 }
 
 impl Problem {
@@ -30,8 +44,15 @@ impl Problem {
             title: status.canonical_reason().unwrap_or("Error"),
             status,
             detail: detail.into(),
+            lines: Vec::new(),
             retry_after_s: None,
         }
+    }
+
+    /// With a `Retry-After` (RFC 9110, section 10.2.3).
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
     }
 
     /// The queue is full: try again in a second.

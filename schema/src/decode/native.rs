@@ -236,13 +236,19 @@ fn time(at: Option<&serde_json::Number>, received: Millis) -> Result<Millis, Dec
         (None, Some(ms)) if (0.0..=AT_MS_MAX as f64).contains(&ms) => ms as u64,
         _ => return Err(bad("is negative or beyond the year 2200")),
     };
-    if ms > AT_MS_MAX {
-        return Err(bad("is beyond the year 2200"));
+    believable(Millis(ms), received)
+}
+
+/// `at`, where the transport's clock bears it out.
+pub(super) fn believable(at: Millis, received: Millis) -> Result<Millis, DecodeError> {
+    let bad = |what: &str| Err(DecodeError::new(DeadReason::BadTime, format!("`at` {what}")));
+    if at.0 > AT_MS_MAX {
+        return bad("is beyond the year 2200");
     }
-    if ms > received.0.saturating_add(FUTURE_MS_MAX) {
-        return Err(bad("lies more than a day ahead of the transport's clock"));
+    if at.0 > received.0.saturating_add(FUTURE_MS_MAX) {
+        return bad("lies more than a day ahead of the transport's clock");
     }
-    Ok(Millis(ms))
+    Ok(at)
 }
 
 fn optional<T: std::str::FromStr<Err = IdError>>(text: &Option<Name<'_>>) -> Result<Option<T>, DecodeError> {

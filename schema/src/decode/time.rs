@@ -64,6 +64,11 @@ pub fn rfc3339(at: Millis) -> String {
     format!("{date}T{:02}:{:02}:{:02}.{millisecond:03}Z", time.hour(), time.minute(), time.second())
 }
 
+/// The time that `text` states as RFC 3339 has it; none for anything else, and for times before the epoch.
+pub fn parse(text: &str) -> Option<Millis> {
+    parsed(text).filter(|ms| (0.0..=AT_MS_MAX as f64).contains(ms)).map(|ms| Millis(ms as u64))
+}
+
 /// Milliseconds since the epoch, negative before it.
 fn parsed(text: &str) -> Option<f64> {
     let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
