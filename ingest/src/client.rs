@@ -1,21 +1,26 @@
 //! Settings every client of ours starts from.
 
+use crate::cluster::Cluster;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 use std::time::Duration;
 
-/// A client of the brokers at `host:port[,host:port…]`.
-pub(crate) fn settings(brokers: &str) -> ClientConfig {
+/// A client of that cluster.
+pub(crate) fn settings(cluster: &Cluster) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers).set("client.id", "vedette").set("reconnect.backoff.max.ms", "2000");
+    config
+        .set("bootstrap.servers", &cluster.brokers)
+        .set("client.id", "vedette")
+        .set("reconnect.backoff.max.ms", "2000");
     config.set_log_level(RDKafkaLogLevel::Warning);
+    cluster.apply(&mut config);
     config
 }
 
 /// As [`settings`], for writing: equal keys to equal partitions as Kafka's own clients do, no record twice.
-pub(crate) fn producer_settings(brokers: &str) -> ClientConfig {
-    let mut config = settings(brokers);
+pub(crate) fn producer_settings(cluster: &Cluster) -> ClientConfig {
+    let mut config = settings(cluster);
     config
         .set("partitioner", "murmur2_random")
         .set("enable.idempotence", "true")

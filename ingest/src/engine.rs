@@ -20,9 +20,9 @@ pub use core::Limits;
 pub use meters::Meters;
 
 use crate::checkpoint::CheckpointStore;
+use crate::cluster::Cluster;
 use crate::produce::Sent;
 use crate::{IngestError, Operator, Partition};
-use rdkafka::config::ClientConfig;
 use std::collections::BTreeMap;
 use std::num::NonZeroU8;
 use std::sync::Arc;
@@ -31,8 +31,8 @@ use tokio::sync::watch;
 /// What an engine needs to know. [`EngineConfig::new`] fills in everything but the broker.
 #[derive(Clone)]
 pub struct EngineConfig {
-    /// `host:port[,host:port…]`.
-    pub brokers: String,
+    /// Which Kafka, and how to speak to it.
+    pub cluster: Cluster,
     /// Topics to read. Default: `agent.calls`.
     pub inputs: Vec<String>,
     /// Consumer group. Default: `vedette`.
@@ -50,8 +50,6 @@ pub struct EngineConfig {
     pub limits: Limits,
     /// Where states are kept; `None`: a new owner of a partition starts empty. Default: `None`.
     pub checkpoints: Option<Arc<dyn CheckpointStore>>,
-    /// Further librdkafka settings for every client (`security.protocol`, `sasl.username`…). Default: none.
-    pub client: BTreeMap<String, String>,
     /// Where counts are told; subscribe with [`EngineConfig::progress`].
     pub answered: watch::Sender<Progress>,
     /// What else the engine shows of itself.
@@ -70,13 +68,14 @@ pub enum Delivery {
 }
 
 /// How the group tells members apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Membership {
     /// A member that leaves gives its partitions up at once.
     #[default]
     Dynamic,
-    /// `group.instance.id` (KIP-345): a member that comes back under its name within 45 s finds its partitions again.
-    Static,
+    /// A member that comes back within 45 s finds its partitions again: `group.instance.id` (KIP-345) is this name and
+    /// the member's number.
+    Static(String),
 }
 
 /// Counts of a running engine, all since its start and all of committed work.
@@ -188,10 +187,10 @@ impl Summary {
 }
 
 impl EngineConfig {
-    /// The defaults, on these brokers.
-    pub fn new(brokers: &str) -> Self {
+    /// The defaults, on that cluster.
+    pub fn new(cluster: impl Into<Cluster>) -> Self {
         Self {
-            brokers: brokers.to_owned(),
+            cluster: cluster.into(),
             inputs: vec![schema::topics::CALLS.to_owned()],
             group: "vedette".to_owned(),
             instance: "0".to_owned(),
@@ -200,7 +199,6 @@ impl EngineConfig {
             membership: Membership::default(),
             limits: Limits::default(),
             checkpoints: None,
-            client: BTreeMap::new(),
             answered: watch::Sender::new(Progress::default()),
             meters: Arc::new(Meters::default()),
         }
@@ -211,13 +209,7 @@ impl EngineConfig {
         self.answered.subscribe()
     }
 
-    fn apply_client(&self, settings: &mut ClientConfig) {
-        for (key, value) in &self.client {
-            settings.set(key, value);
-        }
-    }
-
-    /// Name of member `number`: its `transactional.id`, and its `group.instance.id` where membership is static.
+    /// Name of member `number`: its `transactional.id`.
     fn member_name(&self, number: u8) -> String {
         format!("{}-{}-{number}", self.group, self.instance)
     }
@@ -225,9 +217,8 @@ impl EngineConfig {
 
 impl std::fmt::Debug for EngineConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Values of `client` may be passwords.
         f.debug_struct("EngineConfig")
-            .field("brokers", &self.brokers)
+            .field("cluster", &self.cluster)
             .field("inputs", &self.inputs)
             .field("group", &self.group)
             .field("instance", &self.instance)
@@ -235,7 +226,6 @@ impl std::fmt::Debug for EngineConfig {
             .field("delivery", &self.delivery)
             .field("membership", &self.membership)
             .field("limits", &self.limits)
-            .field("client", &self.client.keys())
             .finish_non_exhaustive()
     }
 }

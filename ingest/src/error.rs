@@ -50,6 +50,14 @@ pub enum IngestError {
         /// librdkafka's reason.
         source: KafkaError,
     },
+    /// The end of a topic was not reached in time.
+    #[error("topic `{topic}` could not be read to its end within {seconds} s")]
+    Late {
+        /// The topic.
+        topic: String,
+        /// How long was waited.
+        seconds: u64,
+    },
     /// Offsets or a transaction could not be committed, and trying again does not help.
     #[error("cannot commit as `{member}`")]
     Commit {

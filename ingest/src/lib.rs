@@ -3,14 +3,20 @@
 //! Knows records, offsets, transactions and checkpoints; knows nothing of calls being scored or judged.
 #![cfg_attr(test, allow(clippy::indexing_slicing))]
 
+pub mod acked; // records whose writer waits for Kafka's word
 pub mod checkpoint; // state of a partition at an offset, on disk
+pub mod cluster; // which Kafka, and how to speak to it
 pub mod engine; // consumer group in → operators → outputs and offsets, in one transaction
+pub mod feed; // records of a topic for somebody outside Kafka
+pub mod follow; // a topic read to its end again and again
 pub mod mock; // a Kafka inside this process
 pub mod offer; // records into topics by those who must not wait
 pub mod peek; // the newest records of a topic, without a trace
 pub mod produce; // records into a topic, paced by who reads them
 pub mod read_back; // records out of a topic, as they come
+pub mod survey; // what is so of a cluster
 pub mod topics; // topics made where missing
+pub mod window; // the records of a topic between two times
 
 mod client; // settings shared by every client of ours
 mod dead_letter;

@@ -1,12 +1,12 @@
 //! Records into Kafka by those who must not wait for it: a door that answers whether Kafka is there or not.
 
 use crate::client::{log, producer_settings};
+use crate::cluster::Cluster;
 use crate::{IngestError, Output};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,17 +18,16 @@ pub struct Offers {
 }
 
 impl Offers {
-    /// A producer for `brokers`, with further settings of librdkafka's. Kafka need not be there yet.
-    pub fn new(brokers: &str, client: &BTreeMap<String, String>) -> Result<Self, IngestError> {
-        let mut settings = producer_settings(brokers);
+    /// A producer for that cluster. Kafka need not be there yet.
+    pub fn new(cluster: impl Into<Cluster>) -> Result<Self, IngestError> {
+        let cluster = cluster.into();
+        let mut settings = producer_settings(&cluster);
         settings
             .set("linger.ms", "5")
             .set("delivery.timeout.ms", GIVEN_UP_MS)
             .set("queue.buffering.max.messages", QUEUE_RECORDS_MAX)
             .set("queue.buffering.max.kbytes", QUEUE_KBYTES_MAX);
-        for (name, value) in client {
-            settings.set(name, value);
-        }
+        cluster.apply(&mut settings);
         let producer = settings
             .create_with_context(Losses::default())
             .map_err(|source| IngestError::Client { what: "publishing", source })?;
@@ -101,7 +100,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn what_is_offered_arrives_in_order() {
         let kafka = MockKafka::start(&[TopicSpec::new("t", 1)]).unwrap();
-        let offers = Offers::new(kafka.bootstrap(), &BTreeMap::new()).unwrap();
+        let offers = Offers::new(kafka.bootstrap()).unwrap();
         assert!((0..100).all(|n| offers.offer(&record(n))));
         let mut reader = Reader::start(kafka.bootstrap(), "t").await.unwrap();
         for n in 0..100 {
@@ -114,12 +113,9 @@ mod tests {
 
     #[test]
     fn without_kafka_what_finds_no_room_is_refused_at_once_and_the_rest_is_counted() {
-        let few = BTreeMap::from([
-            ("queue.buffering.max.messages".to_owned(), "10".to_owned()),
-            ("delivery.timeout.ms".to_owned(), "50".to_owned()),
-        ]);
         // Nothing listens on port 1.
-        let offers = Offers::new("127.0.0.1:1", &few).unwrap();
+        let few = Cluster::new("127.0.0.1:1").with("queue.buffering.max.messages", "10");
+        let offers = Offers::new(few.with("delivery.timeout.ms", "50")).unwrap();
         let taken = (0..1_000).filter(|n| offers.offer(&record(*n))).count() as u64;
         assert!((10..1_000).contains(&taken), "{taken}");
         let lost = Arc::clone(&offers.producer.context().0);

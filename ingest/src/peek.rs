@@ -1,6 +1,7 @@
 //! A look at a topic: its newest records, without joining a group and without leaving a trace.
 
 use crate::client::{Logged, REQUEST_MAX, settings};
+use crate::cluster::Cluster;
 use crate::read_back::to_record;
 use crate::{IngestError, Record};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -11,14 +12,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// At most `count` of the newest committed records of `topic`, in order of time; fewer where it holds fewer.
-pub async fn newest(brokers: &str, topic: &str, count: usize) -> Result<Vec<Record>, IngestError> {
-    let (brokers, topic) = (brokers.to_owned(), topic.to_owned());
-    let looked = tokio::task::spawn_blocking(move || look(&brokers, &topic, count)).await;
+pub async fn newest(cluster: impl Into<Cluster>, topic: &str, count: usize) -> Result<Vec<Record>, IngestError> {
+    let (cluster, topic) = (cluster.into(), topic.to_owned());
+    let looked = tokio::task::spawn_blocking(move || look(&cluster, &topic, count)).await;
     looked.unwrap_or(Err(IngestError::Ended { what: "look at a topic" }))
 }
 
-fn look(brokers: &str, topic: &str, count: usize) -> Result<Vec<Record>, IngestError> {
-    let consumer: BaseConsumer<Logged> = settings(brokers)
+fn look(cluster: &Cluster, topic: &str, count: usize) -> Result<Vec<Record>, IngestError> {
+    let consumer: BaseConsumer<Logged> = settings(cluster)
         // librdkafka wants a group to assign partitions; it is never joined and nothing is committed to it.
         .set("group.id", "vedette-peek")
         .set("enable.auto.commit", "false")
@@ -28,7 +29,7 @@ fn look(brokers: &str, topic: &str, count: usize) -> Result<Vec<Record>, IngestE
         .create_with_context(Logged)
         .map_err(|source| IngestError::Client { what: "reading", source })?;
     let unreachable =
-        |source| IngestError::Unreachable { brokers: brokers.to_owned(), request: "describe a topic", source };
+        |source| IngestError::Unreachable { brokers: cluster.brokers.clone(), request: "describe a topic", source };
     let unreadable = |source| IngestError::Read { topics: vec![topic.to_owned()], source };
     let metadata = consumer.fetch_metadata(Some(topic), REQUEST_MAX).map_err(unreachable)?;
     let (mut list, mut open) = (TopicPartitionList::new(), HashSet::new());

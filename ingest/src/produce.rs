@@ -1,6 +1,7 @@
 //! Records into Kafka, no faster than they are answered where that matters.
 
 use crate::client::producer_settings;
+use crate::cluster::Cluster;
 use crate::delivery::{Deliveries, drained};
 use crate::engine::Progress;
 use crate::read_back::Reader;
@@ -20,8 +21,11 @@ pub struct Sent {
 }
 
 /// Writes records and waits until Kafka has acknowledged every one of them.
-pub async fn send_all(brokers: &str, records: impl IntoIterator<Item = Output>) -> Result<Sent, IngestError> {
-    let mut sender = Sender::new(brokers)?;
+pub async fn send_all(
+    cluster: impl Into<Cluster>,
+    records: impl IntoIterator<Item = Output>,
+) -> Result<Sent, IngestError> {
+    let mut sender = Sender::new(&cluster.into())?;
     for record in records {
         sender.send(&record).await?;
     }
@@ -30,11 +34,11 @@ pub async fn send_all(brokers: &str, records: impl IntoIterator<Item = Output>) 
 
 /// Writes records as fast as `pace` lets them, and waits until Kafka has acknowledged every one of them.
 pub async fn send_paced(
-    brokers: &str,
+    cluster: impl Into<Cluster>,
     records: impl IntoIterator<Item = Output>,
     mut pace: Pace,
 ) -> Result<Sent, IngestError> {
-    let mut sender = Sender::new(brokers)?;
+    let mut sender = Sender::new(&cluster.into())?;
     for record in records {
         pace.wait(sender.sent).await?;
         sender.send(&record).await?;
@@ -88,8 +92,8 @@ struct Sender {
 }
 
 impl Sender {
-    fn new(brokers: &str) -> Result<Self, IngestError> {
-        let producer = producer_settings(brokers)
+    fn new(cluster: &Cluster) -> Result<Self, IngestError> {
+        let producer = producer_settings(cluster)
             .set("linger.ms", "2")
             .create_with_context(Deliveries::default())
             .map_err(|source| IngestError::Client { what: "writing", source })?;

@@ -1,6 +1,7 @@
 //! Records out of a topic, in each partition's order, as they come.
 
 use crate::client::{Logged, REQUEST_MAX, settings};
+use crate::cluster::Cluster;
 use crate::produce::Sent;
 use crate::{IngestError, Record};
 use rdkafka::Message;
@@ -20,17 +21,17 @@ pub struct Reader {
 
 impl Reader {
     /// Starts reading every partition of `topic` from its first record.
-    pub async fn start(brokers: &str, topic: &str) -> Result<Self, IngestError> {
-        Self::open(brokers, topic, From::Start).await
+    pub async fn start(cluster: impl Into<Cluster>, topic: &str) -> Result<Self, IngestError> {
+        Self::open(cluster.into(), topic, From::Start).await
     }
 
     /// Starts reading with what is written from now on.
-    pub async fn from_end(brokers: &str, topic: &str) -> Result<Self, IngestError> {
-        Self::open(brokers, topic, From::End).await
+    pub async fn from_end(cluster: impl Into<Cluster>, topic: &str) -> Result<Self, IngestError> {
+        Self::open(cluster.into(), topic, From::End).await
     }
 
-    async fn open(brokers: &str, topic: &str, from: From) -> Result<Self, IngestError> {
-        let consumer: StreamConsumer<Logged> = settings(brokers)
+    async fn open(cluster: Cluster, topic: &str, from: From) -> Result<Self, IngestError> {
+        let consumer: StreamConsumer<Logged> = settings(&cluster)
             // librdkafka wants a group to assign partitions; it is never joined and nothing is committed to it.
             .set("group.id", "vedette-reader")
             .set("enable.auto.commit", "false")
@@ -40,7 +41,7 @@ impl Reader {
             .create_with_context(Logged)
             .map_err(|source| IngestError::Client { what: "reading", source })?;
         let consumer = Arc::new(consumer);
-        let (asked, of, name) = (Arc::clone(&consumer), brokers.to_owned(), topic.to_owned());
+        let (asked, of, name) = (Arc::clone(&consumer), cluster.brokers, topic.to_owned());
         tokio::task::spawn_blocking(move || assign_all(&asked, &of, &name, from))
             .await
             .unwrap_or(Err(IngestError::Ended { what: "topic check" }))?;

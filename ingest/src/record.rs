@@ -79,6 +79,10 @@ impl Output {
 /// `apply` must depend on nothing but the state and the record: no clock, no randomness, no other partition. Replays
 /// after a crash rely on it: the same records from the same state must give the same state and the same outputs.
 pub trait Operator: Send {
+    /// Told once, before anything else: the first offset that will be read, and the first whose outputs are wanted. What
+    /// lies between was answered by an earlier owner and is folded in silence. Default: nothing depends on it.
+    fn begin(&mut self, _from: i64, _live_from: i64) {}
+
     /// Moves the state past `record` and says what to write. Never fails: what cannot be read becomes a
     /// [dead letter](crate::dead_letter).
     fn apply(&mut self, record: &Record) -> Vec<Output>;

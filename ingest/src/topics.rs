@@ -2,6 +2,7 @@
 
 use crate::IngestError;
 use crate::client::{Logged, RECORD_BYTES_MAX, REQUEST_MAX, settings};
+use crate::cluster::Cluster;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::types::RDKafkaErrorCode;
@@ -42,14 +43,15 @@ impl TopicSpec {
 
 /// Creates the topics that are missing, with the broker's default replication, and returns when every partition has
 /// a leader. A topic that exists is no error.
-pub async fn create(brokers: &str, topics: &[TopicSpec]) -> Result<(), IngestError> {
-    let admin: AdminClient<Logged> = settings(brokers)
+pub async fn create(cluster: impl Into<Cluster>, topics: &[TopicSpec]) -> Result<(), IngestError> {
+    let cluster = cluster.into();
+    let admin: AdminClient<Logged> = settings(&cluster)
         .create_with_context(Logged)
         .map_err(|source| IngestError::Client { what: "creating topics", source })?;
     let new: Vec<NewTopic<'_>> = topics.iter().map(new_topic).collect();
     let options = AdminOptions::new().request_timeout(Some(REQUEST_MAX)).operation_timeout(Some(REQUEST_MAX));
     let results = admin.create_topics(&new, &options).await.map_err(|source| IngestError::Unreachable {
-        brokers: brokers.to_owned(),
+        brokers: cluster.brokers.clone(),
         request: "create topics",
         source,
     })?;
@@ -59,10 +61,24 @@ pub async fn create(brokers: &str, topics: &[TopicSpec]) -> Result<(), IngestErr
             Err((topic, code)) => return Err(IngestError::Topic { topic, reason: code.to_string() }),
         }
     }
-    let (brokers, topics) = (brokers.to_owned(), topics.to_vec());
-    tokio::task::spawn_blocking(move || await_leaders(&brokers, &topics))
+    let topics = topics.to_vec();
+    tokio::task::spawn_blocking(move || await_leaders(&cluster, &topics))
         .await
         .unwrap_or(Err(IngestError::Ended { what: "topic check" }))
+}
+
+/// Partitions of `topic`; 0 where there is no such topic, or none that we may see.
+pub async fn partitions(cluster: impl Into<Cluster>, topic: &str) -> Result<usize, IngestError> {
+    let (cluster, topic) = (cluster.into(), topic.to_owned());
+    let ask = move || {
+        let consumer: BaseConsumer =
+            settings(&cluster).create().map_err(|source| IngestError::Client { what: "reading metadata", source })?;
+        let metadata = consumer.fetch_metadata(Some(&topic), REQUEST_MAX).map_err(|source| {
+            IngestError::Unreachable { brokers: cluster.brokers.clone(), request: "describe a topic", source }
+        })?;
+        Ok(metadata.topics().iter().map(|topic| topic.partitions().len()).sum())
+    };
+    tokio::task::spawn_blocking(ask).await.unwrap_or(Err(IngestError::Ended { what: "topic check" }))
 }
 
 fn new_topic(topic: &TopicSpec) -> NewTopic<'_> {
@@ -75,14 +91,14 @@ fn new_topic(topic: &TopicSpec) -> NewTopic<'_> {
 }
 
 /// Returns once every partition of `topics` has a leader. Paced by the broker: each turn is a request and its answer.
-fn await_leaders(brokers: &str, topics: &[TopicSpec]) -> Result<(), IngestError> {
+fn await_leaders(cluster: &Cluster, topics: &[TopicSpec]) -> Result<(), IngestError> {
     let consumer: BaseConsumer =
-        settings(brokers).create().map_err(|source| IngestError::Client { what: "reading metadata", source })?;
+        settings(cluster).create().map_err(|source| IngestError::Client { what: "reading metadata", source })?;
     let started = Instant::now();
     for topic in topics {
         loop {
             let metadata = consumer.fetch_metadata(Some(&topic.name), ANSWER_MAX).map_err(|source| {
-                IngestError::Unreachable { brokers: brokers.to_owned(), request: "describe a topic", source }
+                IngestError::Unreachable { brokers: cluster.brokers.clone(), request: "describe a topic", source }
             })?;
             let partitions = metadata.topics().iter().flat_map(|t| t.partitions());
             let (led, all) = partitions.fold((0, 0), |(led, all), p| (led + usize::from(p.leader() >= 0), all + 1));

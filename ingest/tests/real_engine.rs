@@ -147,7 +147,7 @@ async fn killed_engines_lose_and_double_nothing() {
 #[tokio::test]
 async fn two_engines_of_one_name_end_in_a_report_that_says_so() {
     let mut desk = Desk::new(2).await;
-    desk.config.membership = Membership::Static;
+    desk.config.membership = Membership::Static("one".to_owned());
     let mut progress = desk.config.progress();
     let one = desk.engine();
     progress.wait_for(|p| p.partitions == 2).await.unwrap();

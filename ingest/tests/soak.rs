@@ -51,7 +51,7 @@ async fn engines_killed_at_random_answer_every_call_once() {
             group: &group,
             instance: INSTANCES[number],
             // One that is killed and comes back finds its partitions again; the others go on meanwhile.
-            membership: Membership::Static,
+            membership: Membership::Static(INSTANCES[number].to_owned()),
             calls: &calls,
             verdicts: &verdicts,
             checkpoints: folder.path(),

@@ -1,6 +1,7 @@
 //! The command line: what each command takes. What it does stands in the file of its name under `commands/`.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use schema::Millis;
 use std::path::PathBuf;
 
 pub mod ca; // `vedette ca`, which has subcommands of its own
@@ -35,6 +36,12 @@ pub enum Command {
     Replay(Replay),
     /// Read calls from Kafka, write verdicts to Kafka.
     Engine(Engine),
+    /// Look for what is amiss with an engine's surroundings: topics, permissions, decoders, clock, disk, files.
+    Doctor(Doctor),
+    /// Judge calls that were with two models: which sessions would be stopped or let through otherwise.
+    Backtest(Backtest),
+    /// Tell running engines to use a model from their next batch on.
+    Announce(Announce),
     /// Answer gateways: may this call go through?
     Policy(policy::PolicyCommand),
     /// Read the log of decisions.
@@ -281,6 +288,102 @@ pub struct Engine {
     pub model: Option<PathBuf>,
 }
 
+/// `vedette doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Kafka to look at.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub brokers: Option<String>,
+    /// Also try to write to each topic, in transactions that are given up.
+    #[arg(long)]
+    pub write: bool,
+    /// Print the rows as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `vedette backtest`. Ends with status 2 where a session would be decided otherwise.
+#[derive(Debug, Args)]
+pub struct Backtest {
+    /// The new model. Without it the old one is compared with itself, which shows that nothing else differs.
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<PathBuf>,
+    /// The old model. Default: `detector.model`.
+    #[arg(long, value_name = "MODEL")]
+    pub against: Option<PathBuf>,
+    /// First time: RFC 3339, ms since the epoch, or how long ago, as 14d, 12h or 30m. Default: the beginning.
+    #[arg(long, value_name = "TIME", value_parser = When::parse)]
+    pub from: Option<When>,
+    /// First time that is left out, as above. Default: now.
+    #[arg(long, value_name = "TIME", value_parser = When::parse)]
+    pub to: Option<When>,
+    /// A topic of calls, by the time that Kafka stamped its records.
+    #[arg(long, value_name = "T", group = "what")]
+    pub topic: Option<String>,
+    /// A file with one record a line, by the calls' own times.
+    #[arg(long, value_name = "FILE", group = "what")]
+    pub file: Option<PathBuf>,
+    /// Kafka to read from.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub brokers: Option<String>,
+    /// Where the data is.
+    #[command(flatten)]
+    pub source: Source,
+    /// Name of the data set.
+    #[arg(long, value_name = "NAME", default_value = WORLD, conflicts_with = "what")]
+    pub set: String,
+}
+
+/// A time on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Since the epoch.
+    At(Millis),
+    /// So many ms ago.
+    Ago(u64),
+}
+
+impl When {
+    /// The time it is, now being `now`.
+    pub fn at(self, now: Millis) -> Millis {
+        match self {
+            Self::At(at) => at,
+            Self::Ago(ms) => Millis(now.0.saturating_sub(ms)),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if let Ok(ms) = text.parse() {
+            return Ok(Self::At(Millis(ms)));
+        }
+        if let Some(at) = schema::decode::time::parse(text) {
+            return Ok(Self::At(at));
+        }
+        let unit = text.char_indices().next_back().and_then(|(at, unit)| {
+            let ms = match unit {
+                'm' => 60_000,
+                'h' => 3_600_000,
+                'd' => 86_400_000,
+                _ => return None,
+            };
+            text.get(..at)?.parse::<u64>().ok()?.checked_mul(ms)
+        });
+        unit.map(Self::Ago)
+            .ok_or_else(|| format!("`{text}` is no time: write 2026-11-22T11:04:00Z, 1795343040062 or 14d"))
+    }
+}
+
+/// `vedette announce`.
+#[derive(Debug, Args)]
+pub struct Announce {
+    /// The model; engines read it from the same path.
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// Kafka to announce it on.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub brokers: Option<String>,
+}
+
 /// `vedette explain`.
 #[derive(Debug, Args)]
 pub struct Explain {
@@ -378,6 +481,11 @@ mod tests {
             "vedette up --once",
             "vedette up",
             "vedette engine",
+            "vedette announce --model m --brokers h:1",
+            "vedette doctor --write --json --brokers h:1",
+            "vedette backtest --model new --against old --topic agent.calls --from 14d --to 2026-11-22T11:04:00Z",
+            "vedette backtest --model new --file f --from 1795343040062",
+            "vedette backtest --model new --data d --set a",
             "vedette policy",
             "vedette ca init --dir d --name n --root-keys 5 --root-threshold 3 --under r.pem --under-key r.key",
             "vedette ca serve --dir d --listen 127.0.0.1:0 --name a --name b --brokers h:1",

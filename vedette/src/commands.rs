@@ -1,9 +1,12 @@
 //! One file a command.
 
 pub mod allow;
+pub mod announce;
+pub mod backtest;
 pub mod ca;
 pub mod check_config;
 pub mod decisions;
+pub mod doctor;
 pub mod engine;
 pub mod explain;
 pub mod fit;

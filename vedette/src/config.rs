@@ -65,11 +65,68 @@ pub struct Kafka {
     pub brokers: String,
     /// Consumer group of the engine. Default: `vedette`.
     pub group: String,
+    /// Static membership (KIP-345): an engine that comes back under this id within 45 s finds its partitions again, and
+    /// nothing moves meanwhile. Each process needs one of its own. Default: empty, which means none.
+    pub group_instance_id: String,
+    /// TLS to Kafka; needs a build with the feature `kafka-tls`.
+    pub tls: KafkaTls,
+    /// Who we are to Kafka; needs a build with the feature `kafka-tls`.
+    pub sasl: Sasl,
     /// Create Vedette's own topics where they are missing. Default: true.
     pub create_topics: bool,
     /// Further settings of the engine's Kafka clients (librdkafka's names), as a file of `name=value` lines such as
     /// Kafka's own tools take with `--command-config`. Default: empty, which means none.
     pub client_file: PathBuf,
+}
+
+/// TLS to Kafka, as PEM files.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KafkaTls {
+    /// Authorities of the brokers. Default: empty, which means plain text.
+    pub authorities: PathBuf,
+    /// Our own certificate, where brokers ask for one. Default: empty.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// Who we are to Kafka (SASL).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sasl {
+    /// `scram-sha-512`, `scram-sha-256` or `plain`, which needs TLS. Default: `scram-sha-512`.
+    pub mechanism: Mechanism,
+    /// Our name. Default: empty, which means that we do not say who we are.
+    pub username: String,
+    /// File with the password and nothing else.
+    pub password_file: PathBuf,
+}
+
+/// How a password is proved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mechanism {
+    /// RFC 5802 with SHA-512.
+    #[default]
+    #[serde(rename = "scram-sha-512")]
+    ScramSha512,
+    /// RFC 7677.
+    #[serde(rename = "scram-sha-256")]
+    ScramSha256,
+    /// It is sent (RFC 4616).
+    Plain,
+}
+
+impl Mechanism {
+    /// Its registered name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ScramSha512 => "SCRAM-SHA-512",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::Plain => "PLAIN",
+        }
+    }
 }
 
 /// The engine.
@@ -86,8 +143,20 @@ pub struct Engine {
     pub instance: String,
     /// Which calls get a decision on `agent.decisions`: `all` or `none`. Default: `all`.
     pub decisions: Decisions,
-    /// Loopback address of `/healthz`, `/readyz` and `/metrics`. Default: `127.0.0.1:8183`; empty: not served.
+    /// Address of `POST /v1/calls`, `/healthz`, `/readyz` and `/metrics`; loopback only, but with `tls`. Default:
+    /// `127.0.0.1:8183`; empty: not served.
     pub listen: String,
+    /// A file that gets every alert as a line. Default: empty, which means none.
+    pub alerts_file: PathBuf,
+    /// An `https://` URL (`http://` on the loopback) that every alert is posted to. Default: empty, which means none.
+    pub alerts_webhook: String,
+    /// Authorities that vouch for the webhook, as PEM. Default: those of this machine.
+    pub alerts_webhook_authorities: PathBuf,
+    /// Names and digests of the keys that senders to `/v1/calls` must show. Default: empty, which means that none is
+    /// asked for.
+    pub keys_file: PathBuf,
+    /// TLS, without which nothing listens beyond loopback. A client's certificate names the device its calls are from.
+    pub tls: Tls,
 }
 
 /// The key of fingerprints.
@@ -158,7 +227,7 @@ pub struct Delegation {
     pub audience: String,
 }
 
-/// Certificates of the policy server, as PEM files.
+/// Certificates of a server, as PEM files.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
@@ -220,6 +289,9 @@ impl Default for Kafka {
         Self {
             brokers: "127.0.0.1:9092".into(),
             group: "vedette".into(),
+            group_instance_id: String::new(),
+            tls: KafkaTls::default(),
+            sasl: Sasl::default(),
             create_topics: true,
             client_file: PathBuf::new(),
         }
@@ -234,6 +306,11 @@ impl Default for Engine {
             instance: "0".into(),
             decisions: Decisions::default(),
             listen: "127.0.0.1:8183".into(),
+            alerts_file: PathBuf::new(),
+            alerts_webhook: String::new(),
+            alerts_webhook_authorities: PathBuf::from("/etc/ssl/certs/ca-certificates.crt"),
+            keys_file: PathBuf::new(),
+            tls: Tls::default(),
         }
     }
 }

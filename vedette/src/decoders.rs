@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 pub struct Decoders {
     by_topic: BTreeMap<String, Decoder>,
     native: Decoder,
+    first: Option<String>,
 }
 
 impl Decoders {
@@ -16,7 +17,13 @@ impl Decoders {
     pub fn of(config: &Config) -> Result<Self, ConfigError> {
         let one = |topic: &Topic| Ok((topic.name.clone(), decoder(topic)?));
         let by_topic = config.topics.iter().map(one).collect::<Result<_, ConfigError>>()?;
-        Ok(Self { by_topic, native: Decoder::default() })
+        let first = config.topics.first().map(|topic| topic.name.clone());
+        Ok(Self { by_topic, native: Decoder::default(), first })
+    }
+
+    /// The decoder of the configuration's first topic.
+    pub fn first(&self) -> &Decoder {
+        self.first.as_ref().and_then(|name| self.by_topic.get(name)).unwrap_or(&self.native)
     }
 
     /// The decoder of `topic`.

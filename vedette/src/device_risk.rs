@@ -8,6 +8,7 @@ use cert_manager::device::DeviceId;
 use cert_manager::est::server::wall_clock;
 use cert_manager::risk::{Risk, RiskSource};
 use ingest::Record;
+use ingest::cluster::Cluster;
 use ingest::read_back::Reader;
 use lru::LruCache;
 use schema::topics;
@@ -57,17 +58,17 @@ impl Default for Alerts {
 
 impl Alerts {
     /// Listens to Kafka for ever; what breaks off is taken up again.
-    pub async fn listen(self, brokers: String) {
+    pub async fn listen(self, cluster: Cluster) {
         loop {
-            let ended = self.until_it_breaks(&brokers).await;
+            let ended = self.until_it_breaks(&cluster).await;
             self.listening.store(false, Ordering::Release);
             tracing::warn!(error = %ended, "alerts cannot be read; certificates are short until they can");
             tokio::time::sleep(RETRY).await;
         }
     }
 
-    async fn until_it_breaks(&self, brokers: &str) -> ingest::IngestError {
-        let mut reader = match Reader::start(brokers, topics::ALERTS).await {
+    async fn until_it_breaks(&self, cluster: &Cluster) -> ingest::IngestError {
+        let mut reader = match Reader::start(cluster, topics::ALERTS).await {
             Ok(reader) => reader,
             Err(error) => return error,
         };
@@ -183,7 +184,7 @@ mod tests {
         output.payload = alert("dev-9", 4, 0).payload;
         ingest::produce::send_all(kafka.bootstrap(), [output]).await.unwrap();
         let alerts = Alerts::default();
-        let following = tokio::spawn(alerts.clone().listen(kafka.bootstrap().to_owned()));
+        let following = tokio::spawn(alerts.clone().listen(kafka.bootstrap().into()));
         let device = "dev-9".parse().unwrap();
         while alerts.risk(&device) != Risk::Red {
             tokio::task::yield_now().await;

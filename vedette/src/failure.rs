@@ -2,6 +2,7 @@
 
 use cert_manager::ca::CaError;
 use cert_manager::ledger::LedgerError;
+use ingest::IngestError;
 use miette::Diagnostic;
 use std::path::PathBuf;
 
@@ -238,14 +239,59 @@ pub enum Failure {
     },
     /// Kafka.
     #[error("Kafka does not do what is needed")]
-    #[diagnostic(
-        code(vedette::kafka),
-        help("check `kafka.brokers` (or --brokers) and that the broker runs; `vedette up` brings its own")
-    )]
+    #[diagnostic(code(vedette::kafka), help("{advice}"))]
     Kafka {
         /// What failed.
-        #[from]
-        source: ingest::IngestError,
+        source: Box<IngestError>,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Kafka is to be spoken to as this build cannot.
+    #[error("`{key}` is set, and this build speaks to Kafka in plain text only")]
+    #[diagnostic(
+        code(vedette::kafka::no_tls),
+        help(
+            "build with `cargo build --release -p vedette --features kafka-tls`; it brings its own OpenSSL, so it takes longer"
+        )
+    )]
+    NoKafkaTls {
+        /// Which setting.
+        key: &'static str,
+    },
+    /// A webhook that cannot be posted to.
+    #[error("`engine.alerts_webhook` cannot be used: {source}")]
+    #[diagnostic(
+        code(vedette::alerts::webhook),
+        help("an https:// URL, and in `engine.alerts_webhook_authorities` a PEM file of who vouches for it")
+    )]
+    Webhook {
+        /// Why.
+        source: crate::outlets::AddressError,
+    },
+    /// A password over a wire that others can read.
+    #[error("`kafka.sasl.mechanism` is `plain`, and `kafka.tls` is not set: the password would be sent in plain text")]
+    #[diagnostic(code(vedette::kafka::plain), help("set `kafka.tls.authorities`, or use `scram-sha-512`"))]
+    PlainPassword,
+    /// Something an engine needs is not as it has to be.
+    #[error("{failed} of the checks above fail")]
+    #[diagnostic(code(vedette::doctor), help("each says what to do next; `vedette doctor` again shows what is left"))]
+    Unwell {
+        /// How many.
+        failed: usize,
+    },
+    /// Another model decides otherwise.
+    #[error(
+        "the new model would stop {allow_to_deny} sessions that go through, and let {deny_to_allow} through that are stopped"
+    )]
+    #[diagnostic(
+        code(vedette::backtest),
+        help("look at the lists above; nothing was changed. Status 2 says so to a pipeline")
+    )]
+    Turned {
+        /// Sessions that would be stopped.
+        allow_to_deny: usize,
+        /// Sessions that would no longer be stopped.
+        deny_to_allow: usize,
     },
     /// A store of checkpoints that cannot be used.
     #[error("states cannot be kept")]
@@ -383,6 +429,49 @@ pub enum Failure {
         /// What is wrong with it, without a value of it.
         reason: String,
     },
+}
+
+impl From<IngestError> for Failure {
+    fn from(source: IngestError) -> Self {
+        let advice = match &source {
+            IngestError::Fenced { .. } => {
+                "two processes have one name: give each its own `engine.instance` (and `kafka.group_instance_id`, where \
+                 it is set); the other one goes on, and this one would only take its work away by starting again"
+            }
+            IngestError::LogStartsLater { .. } => {
+                "the topic's retention is shorter than the engine was away: the calls between are gone. Give the topic a \
+                 longer `retention.ms`; to go on from what is there, use another `kafka.group` and `engine.checkpoints`"
+            }
+            IngestError::Checkpoint { .. } | IngestError::Restore { .. } => {
+                "the store of `engine.checkpoints` is damaged, of another key or of a newer build: bring back what it was \
+                 made with, or name an empty one, with another `kafka.group`, to read the log from its start"
+            }
+            IngestError::Refused { .. } | IngestError::Topic { .. } => {
+                "`vedette doctor` says which topics are missing and which permissions; README lists those that are needed"
+            }
+            IngestError::Client { .. } => {
+                "a setting of `kafka.client_file` is unknown, or needs a build with the Cargo feature `kafka-tls`"
+            }
+            IngestError::Read { .. } | IngestError::Commit { .. } => {
+                "check that the topics are there and that this user may read them and join the group: `vedette doctor` does"
+            }
+            _ => "check `kafka.brokers` (or --brokers) and that the broker runs; `vedette up` brings its own",
+        };
+        Self::Kafka { source: Box::new(source), advice }
+    }
+}
+
+impl Failure {
+    /// The process's exit status: 78 (`EX_CONFIG` of sysexits.h) where starting again would only take work from
+    /// another, so that a service manager can be told to leave it (systemd: `RestartPreventExitStatus=78`); 2 where
+    /// another model would decide otherwise.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Kafka { source, .. } if matches!(**source, IngestError::Fenced { .. }) => 78,
+            Self::Turned { .. } => 2,
+            _ => 1,
+        }
+    }
 }
 
 impl From<CaError> for Failure {

@@ -5,7 +5,7 @@ use crate::states::{self, States, Who};
 use ingest::RestoreError;
 use ingest::checkpoint::{Entries, Scope};
 use schema::decode::session::after_gap;
-use schema::{How, Millis, RawCall, TenantKey};
+use schema::{Call, How, Millis, RawCall, Session, TenantKey};
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 
@@ -35,14 +35,29 @@ impl Gaps {
         if call.how != How::Idle {
             return None;
         }
-        let run = self.runs.of(states::of_session(key, &Who::from(call)));
-        if run.last.is_some_and(|last| call.at.since(last) > self.idle_ms) {
-            run.from = Some(call.at);
-        }
-        run.last = run.last.max(Some(call.at));
-        // INVARIANT: a derived session is far shorter than the bound, so the longer one fits.
-        let session = after_gap(&call.session, run.from?).ok()?;
+        let session = self.run(&Who::from(call), &call.session, call.at, key)?;
         Some(RawCall { session, ..call.clone() })
+    }
+
+    /// The same for a call that came sealed.
+    pub fn cut_sealed(&mut self, call: Call, key: &TenantKey) -> Call {
+        if call.how != How::Idle {
+            return call;
+        }
+        match self.run(&Who::from(&call), &call.session, call.at, key) {
+            Some(session) => Call { session, ..call },
+            None => call,
+        }
+    }
+
+    fn run(&mut self, who: &Who<'_>, session: &Session, at: Millis, key: &TenantKey) -> Option<Session> {
+        let run = self.runs.of(states::of_session(key, who));
+        if run.last.is_some_and(|last| at.since(last) > self.idle_ms) {
+            run.from = Some(at);
+        }
+        run.last = run.last.max(Some(at));
+        // INVARIANT: a derived session is far shorter than the bound, so the longer one fits.
+        after_gap(session, run.from?).ok()
     }
 
     /// It is `now`, by the clock that stamps records.

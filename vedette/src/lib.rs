@@ -16,10 +16,15 @@ pub mod states; // what is remembered, bounded
 pub mod tally; // counts of all pipelines of a process
 
 pub mod device_risk; // alerts → what the authority is told of a device
+pub mod door; // `POST /v1/calls`: calls over HTTP → Kafka
 pub mod judge; // a data set through the pipeline
+pub mod models; // which model is in force where, and since when
 pub mod operator; // the pipeline as a fold over a partition
+pub mod outlets; // alerts → a file, a webhook
 pub mod webhook; // the pipeline behind the policy server
 
+pub mod backtest; // two models on the same calls
+pub mod doctor; // what is amiss with an engine's surroundings
 pub mod inspection; // what a sample of a log says of itself
 
 pub mod figures; // what scored sessions say of a detector
@@ -30,6 +35,7 @@ pub mod commands; // one file a command
 pub mod config; // `vedette.toml`
 pub mod decoders; // which decoder reads which topic
 pub mod failure; // what a command says when it cannot go on
+pub mod kafka; // configuration → how Kafka is spoken to
 pub mod key; // where the key of fingerprints comes from
 pub mod parts; // configuration and files → what a pipeline runs on
 pub mod progress; // long work says how far it is

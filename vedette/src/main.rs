@@ -6,7 +6,8 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use vedette::cli::{Cli, Command};
 use vedette::commands::{
-    allow, ca, check_config, decisions, engine, explain, fit, inspect, measure, policy, redteam, replay, score, up,
+    allow, announce, backtest, ca, check_config, decisions, doctor, engine, explain, fit, inspect, measure, policy,
+    redteam, replay, score, up,
 };
 use vedette::failure::Failure;
 
@@ -18,8 +19,9 @@ fn main() -> ExitCode {
         // Whoever read our output has gone away, as `head` does: nothing went wrong.
         Err(Failure::Output { source }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
+            let status = failure.exit_status();
             eprintln!("{:?}", Report::new(failure));
-            ExitCode::FAILURE
+            ExitCode::from(status)
         }
     }
 }
@@ -42,6 +44,9 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Up(args) => wait(up::run(args, &config)),
         Command::Replay(args) => wait(replay::run(args, &config)),
         Command::Engine(args) => wait(engine::run(args, &config)),
+        Command::Doctor(args) => wait(doctor::run(args, &config)),
+        Command::Backtest(args) => wait(backtest::run(args, &config)),
+        Command::Announce(args) => wait(announce::run(args, &config)),
         Command::Policy(args) => match &args.task {
             Some(task) => policy::task(task, &config),
             None => wait(policy::run(args, cli.config.as_deref(), &config)),

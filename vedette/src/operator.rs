@@ -1,11 +1,12 @@
 //! The pipeline as a fold over one partition: decode, judge, decide, write. Kafka's side of it is `ingest`'s.
 
-use crate::pipeline::{Parts, Pipeline};
+use crate::models::InForce;
+use crate::pipeline::{Judged, Parts, Pipeline};
 use crate::sinks::{self, Decisions, Standings};
 use crate::tally::{Share, Tally};
 use ingest::checkpoint::{Entries, Scope};
-use ingest::{Operator, Output, Record, RestoreError};
-use schema::decode::Received;
+use ingest::{Operator, Output, Partition, Record, RestoreError};
+use schema::decode::{Received, sealed};
 use schema::{Digest, Millis};
 use std::sync::Arc;
 
@@ -19,6 +20,17 @@ pub struct Judge {
     /// Of the sessions seen since the last batch.
     standings: Standings,
     share: Option<Share>,
+    source: Source,
+    in_force: Option<InForce>,
+}
+
+/// What a partition's records are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// Calls as a gateway wrote them.
+    Raw,
+    /// Calls that their devices have sealed.
+    Sealed,
 }
 
 impl Judge {
@@ -31,7 +43,22 @@ impl Judge {
             now: Millis(0),
             standings: Standings::default(),
             share: None,
+            source: Source::Raw,
+            in_force: None,
         }
+    }
+
+    /// For a partition of [`schema::topics::SEALED`], any other one is as it was.
+    #[must_use]
+    pub fn of(self, partition: &Partition) -> Self {
+        let source = if *partition.topic == *schema::topics::SEALED { Source::Sealed } else { Source::Raw };
+        Self { source, ..self }
+    }
+
+    /// Uses models as they are announced.
+    #[must_use]
+    pub fn under(self, in_force: Option<InForce>) -> Self {
+        Self { in_force, ..self }
     }
 
     /// Passes over records that Kafka stamped before `since`.
@@ -61,33 +88,34 @@ impl Judge {
 }
 
 impl Operator for Judge {
+    fn begin(&mut self, from: i64, live_from: i64) {
+        if let Some(detector) = self.in_force.as_mut().and_then(|in_force| in_force.begin(from, live_from)) {
+            self.pipeline.put_in_force(detector);
+        }
+    }
+
     fn apply(&mut self, record: &Record) -> Vec<Output> {
         if record.at < self.since {
             return Vec::new();
         }
-        self.now = self.now.max(record.at);
-        let received = Received { at: record.at, id: record.id() };
-        let decoded = self.pipeline.parts().decoders.of_topic(&record.topic).decode(&record.payload, &received);
-        let key = &self.pipeline.parts().key;
-        let mut outputs: Vec<Output> =
-            decoded.dead.iter().map(|error| ingest::dead_letter(key, record, error)).collect();
-        for raw in &decoded.calls {
-            if let Some(judged) = self.pipeline.judge(raw) {
-                let decision = match self.decisions {
-                    Decisions::All => Some(self.pipeline.decide(&judged)),
-                    Decisions::None => None,
-                };
-                outputs.extend(sinks::records(&judged, decision.as_ref()));
-                self.standings.put(judged.session, judged.standing);
-            }
+        if let Some(in_force) = &mut self.in_force
+            && let Some(turn) = in_force.turn(record.offset, self.pipeline.parts().detector.digest())
+        {
+            turn.detector.into_iter().for_each(|detector| self.pipeline.put_in_force(detector));
+            let mut outputs: Vec<Output> = turn.output.into_iter().collect();
+            outputs.extend(self.answer(record));
+            return outputs;
         }
-        outputs
+        self.answer(record)
     }
 
     fn complete(&mut self) -> Vec<Output> {
         self.pipeline.tick(self.now);
         if let Some(share) = &mut self.share {
             share.tell(&self.pipeline);
+        }
+        if let Some(in_force) = &mut self.in_force {
+            in_force.batch_ended();
         }
         self.standings.take()
     }
@@ -102,5 +130,42 @@ impl Operator for Judge {
 
     fn model(&self) -> Option<Digest> {
         Some(self.pipeline.parts().detector.digest())
+    }
+}
+
+impl Judge {
+    fn answer(&mut self, record: &Record) -> Vec<Output> {
+        self.now = self.now.max(record.at);
+        let received = Received { at: record.at, id: record.id() };
+        if self.source == Source::Sealed {
+            return self.apply_sealed(record, &received);
+        }
+        let decoded = self.pipeline.parts().decoders.of_topic(&record.topic).decode(&record.payload, &received);
+        let key = &self.pipeline.parts().key;
+        let mut outputs: Vec<Output> =
+            decoded.dead.iter().map(|error| ingest::dead_letter(key, record, error)).collect();
+        for raw in &decoded.calls {
+            if let Some(judged) = self.pipeline.judge(raw) {
+                outputs.extend(self.written(judged));
+            }
+        }
+        outputs
+    }
+
+    fn apply_sealed(&mut self, record: &Record, received: &Received) -> Vec<Output> {
+        match sealed::decode(&record.payload, received) {
+            Ok(call) => self.pipeline.judge_from_device(call).map(|judged| self.written(judged)).unwrap_or_default(),
+            Err(error) => vec![ingest::dead_letter(&self.pipeline.parts().key, record, &error)],
+        }
+    }
+
+    fn written(&mut self, judged: Judged) -> Vec<Output> {
+        let decision = match self.decisions {
+            Decisions::All => Some(self.pipeline.decide(&judged)),
+            Decisions::None => None,
+        };
+        let outputs = sinks::records(&judged, decision.as_ref());
+        self.standings.put(judged.session, judged.standing);
+        outputs
     }
 }

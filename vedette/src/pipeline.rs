@@ -114,6 +114,12 @@ impl Pipeline {
         self.observe(session, call)
     }
 
+    /// The same for a call that its device has sealed, under a key of its own.
+    pub fn judge_from_device(&mut self, call: Call) -> Option<Judged> {
+        let call = self.gaps.cut_sealed(call, &self.parts.key);
+        self.judge_sealed(call)
+    }
+
     fn observe(&mut self, session: StateId, call: Call) -> Option<Judged> {
         // Features, scores and fusion of the session's stage.
         let open = self.sessions.of(session);
@@ -150,6 +156,11 @@ impl Pipeline {
     pub fn decide(&self, judged: &Judged) -> Decision {
         let request = policy::Request::new(&judged.call, &judged.verdict, judged.before.as_ref());
         policy::decide(&request, &self.parts.policies, self.parts.mode, judged.call.at)
+    }
+
+    /// Judges by `detector` from the next call on; what is remembered stays.
+    pub fn put_in_force(&mut self, detector: Arc<Detector>) {
+        self.parts = Arc::new(Parts { detector, ..(*self.parts).clone() });
     }
 
     /// It is `now`, by the clock that stamps records: what waits may be put away. Changes nothing that anyone can see.

@@ -128,5 +128,6 @@ impl Sightings {
 
 /// Calls of one session that wait for a result; the oldest is folded without one when there are more.
 const PENDING_MAX: usize = 8;
-/// Ids of judged calls remembered for each session.
-const JUDGED_MAX: usize = 32;
+/// Ids of judged calls remembered for each session: a file of a device's calls (128 KiB) holds no more, and one whose
+/// receipt was lost is sent again as a whole.
+const JUDGED_MAX: usize = 320;

@@ -13,8 +13,17 @@ pub fn all() -> Vec<TopicSpec> {
 
 /// As [`all`], with another number of partitions.
 pub fn with_partitions(partitions: u16) -> Vec<TopicSpec> {
-    let plain =
-        [topics::CALLS, topics::VERDICTS, topics::DECISIONS, topics::DECISION_LOG, topics::ALERTS, topics::DEAD];
+    let plain = [
+        topics::CALLS,
+        topics::SEALED,
+        topics::VERDICTS,
+        topics::DECISIONS,
+        topics::DECISION_LOG,
+        topics::ALERTS,
+        topics::DEAD,
+    ];
     let plain = plain.into_iter().map(|name| TopicSpec::new(name, partitions));
-    plain.chain([TopicSpec::new(topics::STANDING, partitions).compacted()]).collect()
+    // In one order for all who read it.
+    let models = TopicSpec::new(topics::MODELS, 1).compacted();
+    plain.chain([TopicSpec::new(topics::STANDING, partitions).compacted(), models]).collect()
 }

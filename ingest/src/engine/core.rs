@@ -148,6 +148,7 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
     fn assign(&mut self, partition: Partition, start: Start) -> Result<(), RefusedState> {
         self.lose(std::slice::from_ref(&partition));
         let mut operator = (self.factory)(partition.clone());
+        operator.begin(start.from, start.live_from);
         if let Some(checkpoint) = &start.checkpoint {
             let offset = checkpoint.offset;
             for segment in &checkpoint.segments {

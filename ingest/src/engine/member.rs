@@ -7,7 +7,7 @@ use super::core::{Action, Core, Input, Persistence};
 use super::group::Group;
 use super::keeper::ToKeep;
 use super::writer::{Job, Outcome};
-use super::{EngineConfig, Summary};
+use super::{EngineConfig, Membership, Summary};
 use crate::read_back::to_record;
 use crate::{IngestError, Operator, Partition};
 use clients::{consumer_settings, start_keeper, start_writer};
@@ -61,7 +61,7 @@ where
     loop {
         let name = config.member_name(number);
         let factory = Arc::clone(factory);
-        let mut member = Member::start(Arc::clone(config), name.clone(), move |partition| factory(partition))?;
+        let mut member = Member::start(Arc::clone(config), number, name.clone(), move |partition| factory(partition))?;
         let end = runtime.block_on(member.serve(stop.clone()));
         summary.add(&member.close(!matches!(end, Ok(End::Stopped | End::Fenced))));
         match end? {
@@ -113,9 +113,9 @@ enum Reading {
 }
 
 impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
-    fn start(config: Arc<EngineConfig>, name: String, factory: F) -> Result<Self, IngestError> {
+    fn start(config: Arc<EngineConfig>, number: u8, name: String, factory: F) -> Result<Self, IngestError> {
         let client = |source| IngestError::Client { what: "reading", source };
-        let mut consumer: BaseConsumer<Group> = consumer_settings(&config, &name)
+        let mut consumer: BaseConsumer<Group> = consumer_settings(&config, number)
             .create_with_context(Group::new(name.clone(), Arc::clone(&config.meters)))
             .map_err(client)?;
         let woken = Arc::new(Notify::new());
@@ -241,7 +241,11 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
     fn read_error(&self, error: KafkaError) -> Result<(), IngestError> {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::FencedInstanceId) => {
-                Err(IngestError::Fenced { member: format!("{}-{}", self.config.group, self.config.instance) })
+                let member = match &self.config.membership {
+                    Membership::Static(id) => id.clone(),
+                    Membership::Dynamic => format!("{}-{}", self.config.group, self.config.instance),
+                };
+                Err(IngestError::Fenced { member })
             }
             Some(
                 RDKafkaErrorCode::AutoOffsetReset

@@ -63,12 +63,12 @@ impl Writer {
         name: String,
         consumer: Arc<BaseConsumer<Group>>,
     ) -> Result<Self, IngestError> {
-        let mut settings = producer_settings(&config.brokers);
+        let mut settings = producer_settings(&config.cluster);
         settings.set("linger.ms", "1").set("batch.num.messages", "100000").set("batch.size", "1000000");
         if config.delivery == Delivery::ExactlyOnce {
             settings.set("transactional.id", &name).set("transaction.timeout.ms", TRANSACTION_MAX_MS);
         }
-        config.apply_client(&mut settings);
+        config.cluster.apply(&mut settings);
         let client = |source| IngestError::Client { what: "writing", source };
         let producer: ThreadedProducer<Deliveries> =
             settings.create_with_context(Deliveries::default()).map_err(client)?;

@@ -15,7 +15,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use node::Node;
+use node::{Node, Secure};
 
 /// A broker that answered a metadata request before anyone got hold of it.
 pub struct RealKafka {
@@ -38,8 +38,23 @@ impl RealKafka {
 
     /// A node of the caller's own, killed and removed on drop: for tests that take the broker away. About 5 s.
     pub fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// The same with a second listener that speaks TLS with this certificate (PEM, its key as PKCS #8) and knows one user
+    /// by SCRAM-SHA-512.
+    pub fn start_secure(certificate: &str, key: &str, user: &str, password: &str) -> Self {
+        Self::start_with(Some(&Secure { certificate, key, user, password }))
+    }
+
+    /// `host:port` of that second listener.
+    pub fn secure(&self) -> String {
+        self._node.as_ref().expect("a node of our own").secure()
+    }
+
+    fn start_with(secure: Option<&Secure>) -> Self {
         for _ in 0..PORT_ATTEMPTS_MAX {
-            let mut node = Node::spawn();
+            let mut node = Node::spawn(secure);
             let bootstrap = node.bootstrap();
             if answers_within(&bootstrap, START_MAX, || node.has_ended()) {
                 return Self { bootstrap, _node: Some(node) };

@@ -10,12 +10,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub struct Node {
     folder: PathBuf,
     port: u16,
+    secure_port: u16,
     shell: Child,
 }
 
 impl Node {
     /// Starts a node on two free loopback ports, its data in a fresh folder under the target folder.
-    pub fn spawn() -> Self {
+    pub fn spawn(secure: Option<&Secure>) -> Self {
         let java = Command::new("java").arg("-version").output();
         assert!(java.is_ok_and(|java| java.status.success()), "the Kafka tests need Java 17: run `make kafka` first");
 
@@ -26,11 +27,20 @@ impl Node {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).expect("a folder for the node");
         let (port, controller_port) = two_free_ports();
-        fs::write(folder.join("server.properties"), server_properties(&folder, port, controller_port))
-            .expect("the node's settings");
+        let (secure_port, _) = two_free_ports();
+        let mut settings = server_properties(&folder, port, controller_port);
+        if let Some(secure) = secure {
+            settings = secure.added_to(&settings, secure_port);
+            fs::write(
+                folder.join("scram"),
+                format!("SCRAM-SHA-512=[name={},password={}]", secure.user, secure.password),
+            )
+            .expect("the node's first user");
+        }
+        fs::write(folder.join("server.properties"), settings).expect("the node's settings");
 
         let shell = run(&folder);
-        Self { folder, port, shell }
+        Self { folder, port, secure_port, shell }
     }
 
     /// Kills the node and starts it again on its ports, with what it had written.
@@ -41,6 +51,11 @@ impl Node {
         let _ = self.shell.wait();
         fs::remove_file(&restarting).expect("the node's folder");
         self.shell = run(&self.folder);
+    }
+
+    /// The listener with TLS and SCRAM, where it was asked for.
+    pub fn secure(&self) -> String {
+        format!("127.0.0.1:{}", self.secure_port)
     }
 
     pub fn bootstrap(&self) -> String {
@@ -54,6 +69,36 @@ impl Node {
 
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+}
+
+/// A second listener: TLS, and SCRAM-SHA-512 for one user.
+pub struct Secure<'a> {
+    /// PEM.
+    pub certificate: &'a str,
+    /// PEM, PKCS #8.
+    pub key: &'a str,
+    pub user: &'a str,
+    pub password: &'a str,
+}
+
+impl Secure<'_> {
+    fn added_to(&self, settings: &str, port: u16) -> String {
+        let line = |pem: &str| pem.trim().replace("\r", "").replace('\n', "\\n");
+        let settings = settings
+            .replace(",CONTROLLER://", &format!(",SECURE://127.0.0.1:{port},CONTROLLER://"))
+            .replace("map=PLAINTEXT:PLAINTEXT", "map=SECURE:SASL_SSL,PLAINTEXT:PLAINTEXT");
+        format!(
+            "{settings}inter.broker.listener.name=PLAINTEXT
+listener.name.secure.sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.secure.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.secure.ssl.keystore.type=PEM
+listener.name.secure.ssl.keystore.certificate.chain={}
+listener.name.secure.ssl.keystore.key={}
+",
+            line(self.certificate),
+            line(self.key)
+        )
     }
 }
 

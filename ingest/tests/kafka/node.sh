@@ -12,8 +12,11 @@ exec 3<&0
 # -XX flags: a quick start and little memory matter here, peak throughput does not.
 flags='-Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData'
 # A node that was here before goes on with what it has.
-[ -e "$folder/data/meta.properties" ] || java $flags -cp "$jars/*" kafka.tools.StorageTool format --standalone -t VedetteTestClusterId0A \
-    -c "$folder/server.properties" >"$folder/log" 2>&1 </dev/null 3<&- || exit 1
+if [ ! -e "$folder/data/meta.properties" ]; then
+    set -- --standalone -t VedetteTestClusterId0A -c "$folder/server.properties"
+    [ ! -e "$folder/scram" ] || set -- "$@" --add-scram "$(cat "$folder/scram")"
+    java $flags -cp "$jars/*" kafka.tools.StorageTool format "$@" >"$folder/log" 2>&1 </dev/null 3<&- || exit 1
+fi
 java $flags -cp "$jars/*" kafka.Kafka "$folder/server.properties" >>"$folder/log" 2>&1 </dev/null 3<&- &
 broker=$!
 { cat >/dev/null; kill -9 "$broker"; } <&3 &

@@ -2,8 +2,8 @@
 
 use super::Running;
 use ingest::checkpoint::Bucket;
+use ingest::cluster::Cluster;
 use ingest::engine::{EngineConfig, Limits, Membership};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub struct Process(Child);
 impl Process {
     /// Runs `an_engine_process` of this test binary, which calls [`serve_as_told`].
     pub fn start(told: &Told<'_>) -> Self {
-        let membership = if told.membership == Membership::Static { "static" } else { "dynamic" };
+        let membership = if told.membership == Membership::Dynamic { "dynamic" } else { "static" };
         let words = [told.brokers, told.group, told.instance, membership, told.calls, told.verdicts].join(" ");
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "an_engine_process", "--nocapture"])
@@ -51,16 +51,15 @@ pub async fn serve_as_told() {
         panic!("`{told}`")
     };
     let store = Bucket::open(&std::env::var("ENGINE_CHECKPOINTS").unwrap()).unwrap();
+    // The least a broker takes: the group misses the killed soon.
     let config = EngineConfig {
         inputs: vec![calls.to_owned()],
         group: group.to_owned(),
         instance: instance.to_owned(),
-        membership: if membership == "static" { Membership::Static } else { Membership::Dynamic },
+        membership: if membership == "static" { Membership::Static(instance.to_owned()) } else { Membership::Dynamic },
         limits: Limits { batch_records_max: 100, checkpoint_records: 700, ..Limits::default() },
         checkpoints: Some(Arc::new(store)),
-        // The least a broker takes: the group misses the killed soon.
-        client: BTreeMap::from([("session.timeout.ms".to_owned(), "6000".to_owned())]),
-        ..EngineConfig::new(brokers)
+        ..EngineConfig::new(Cluster::new(brokers).with("session.timeout.ms", "6000"))
     };
     panic!("{}", Running::start(config, verdicts).failed().await);
 }

@@ -82,7 +82,7 @@ async fn serve(folder: &Path, args: &Serve, config: &Config) -> Result<(), Failu
     };
     eprintln!("ca: answering at https://{bound} as {}, {said}; Ctrl-C ends it", names.join(", "));
     if let Some(brokers) = &args.brokers {
-        tokio::spawn(alerts.listen(brokers.clone()));
+        tokio::spawn(alerts.listen(config.kafka.cluster(Some(brokers))?));
     }
     tokio::select! {
         ended = ca::serve(opened, listener, &names, Limits::default()) => Ok(ended?),

@@ -1,70 +1,159 @@
 //! `vedette engine`: calls from Kafka in, verdicts, standings, decisions and alerts out.
 
-mod serve; // what monitoring asks
+mod serve; // what devices send and monitoring asks
 
 use crate::cli::Engine;
+use crate::commands::policy::CertificateFiles;
 use crate::config::Config;
+use crate::door::{self, Door};
 use crate::failure::Failure;
+use crate::models::Models;
 use crate::operator::Judge;
+use crate::outlets::{self, Outlet, Webhook};
+use crate::pipeline::Parts;
 use crate::progress::grouped;
 use crate::tally::Tally;
-use ingest::Operator;
+use ingest::acked::Acked;
 use ingest::checkpoint::{Bucket, CheckpointStore};
-use ingest::engine::EngineConfig;
+use ingest::cluster::Cluster;
+use ingest::engine::{EngineConfig, Membership};
+use ingest::{IngestError, Operator, Partition};
+use policy::server::Endpoint;
+use schema::topics;
 use serve::Shown;
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::num::NonZeroU8;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Runs until asked to end, then says what was done.
 pub async fn run(args: &Engine, config: &Config) -> Result<(), Failure> {
     let detector = crate::parts::detector(config, args.model.as_deref())?;
     let parts = crate::parts::for_traffic(config, detector)?;
-    let brokers = args.brokers.as_ref().unwrap_or(&config.kafka.brokers);
+    let cluster = config.kafka.cluster(args.brokers.as_deref())?;
     if config.kafka.create_topics {
-        ingest::topics::create(brokers, &crate::topics::all()).await?;
+        ingest::topics::create(&cluster, &crate::topics::all()).await?;
     }
-    let inputs: Vec<String> = config.topics.iter().map(|topic| topic.name.clone()).collect();
-    eprintln!("engine: reading {} at {brokers} as group `{}`; Ctrl-C ends it", inputs.join(", "), config.kafka.group);
-    let mut engine = EngineConfig::new(brokers);
+    let mut inputs: Vec<String> = config.topics.iter().map(|topic| topic.name.clone()).collect();
+    // What devices sealed comes by the door, and so on a topic of its own.
+    if ingest::topics::partitions(&cluster, topics::SEALED).await? > 0 {
+        inputs.push(topics::SEALED.to_owned());
+    }
+    let (read, brokers, group) = (inputs.join(", "), &cluster.brokers, &config.kafka.group);
+    eprintln!("engine: reading {read} at {brokers} as group `{group}`; Ctrl-C ends it");
+    let mut engine = EngineConfig::new(&cluster);
     engine.inputs = inputs;
     engine.group.clone_from(&config.kafka.group);
     engine.instance.clone_from(&config.engine.instance);
     engine.members = members();
-    engine.client = client_settings(&config.kafka.client_file)?;
+    if !config.kafka.group_instance_id.is_empty() {
+        engine.membership = Membership::Static(config.kafka.group_instance_id.clone());
+    }
     engine.checkpoints = checkpoints(config)?;
     engine.limits.checkpoint_ms = config.engine.checkpoint_ms;
     let tally = Arc::new(Tally::default());
-    let shown = Shown { progress: engine.progress(), meters: Arc::clone(&engine.meters), tally: Arc::clone(&tally) };
-    if !config.engine.listen.is_empty() {
-        let listener = crate::commands::policy::listen(&config.engine.listen).await?;
-        tokio::spawn(serve::serve(listener, shown));
+    let door = Door::new(door::Settings {
+        cluster: &cluster,
+        key: parts.key.clone(),
+        keys: crate::commands::policy::keys(&config.engine.keys_file)?,
+        calls: config.topics.iter().find(|topic| topic.format == "native").map(|topic| topic.name.clone()),
+    })?;
+    let models = models(&engine, &parts, &config.detector.trust).await?;
+    if let Some(models) = &models {
+        tokio::spawn(follow(Arc::clone(models), Acked::new(&cluster)?));
     }
+    let outlets = deliver(config, &cluster)?;
+    let (progress, meters) = (engine.progress(), Arc::clone(&engine.meters));
+    let served =
+        serve(config, Shown { progress, meters, tally: Arc::clone(&tally), door, models: models.clone(), outlets })
+            .await?;
     let kept = engine.checkpoints.is_some();
     let decisions = config.engine.decisions;
-    let judge = move |_| -> Box<dyn Operator> {
-        let judge = Judge::new(Arc::clone(&parts)).decisions(decisions).counted(&tally);
+    let judge = move |partition: Partition| -> Box<dyn Operator> {
+        let in_force = models.as_ref().map(|models| models.of(&partition));
+        let judge = Judge::new(Arc::clone(&parts)).of(&partition).under(in_force);
+        let judge = judge.decisions(decisions).counted(&tally);
         Box::new(if kept { judge.kept() } else { judge })
     };
     let summary = ingest::engine::run(engine, judge, crate::shutdown::asked()).await?;
+    if let Some(served) = served {
+        let _ = served.await; // it has said why, where it broke
+    }
     writeln!(std::io::stdout(), "engine: {} calls answered", grouped(summary.records))?;
     Ok(())
 }
 
-/// The lines of a file of client settings; `#` begins a comment. Values may be passwords: none is ever shown.
-pub fn client_settings(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
-    if path.as_os_str().is_empty() {
-        return Ok(BTreeMap::new());
+/// What was announced so far, where there is a topic for it.
+async fn models(engine: &EngineConfig, parts: &Parts, trust: &Path) -> Result<Option<Arc<Models>>, Failure> {
+    let (engine, key, base) = (engine.clone(), parts.key.clone(), Arc::clone(&parts.detector));
+    let trust = trust.to_owned();
+    let named = base.digest();
+    let open = move || Models::open(&engine.cluster, &engine.group, key, base, &trust);
+    let opened = tokio::task::spawn_blocking(open).await;
+    let models = opened.unwrap_or(Err(IngestError::Ended { what: "look at the models" }))?;
+    if let Some(models) = &models
+        && models.current().digest() != named
+    {
+        let digest = models.current().digest();
+        eprintln!(
+            "engine: the model announced last is used, {digest}; `vedette announce --model FILE` announces another"
+        );
     }
-    let text = std::fs::read_to_string(path).map_err(|source| Failure::Read { path: path.into(), source })?;
-    let lines = (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-    let setting = |(number, line): (u32, &str)| match line.split_once('=') {
-        Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
-        None => Err(Failure::ClientSetting { path: path.into(), line: number }),
+    Ok(models)
+}
+
+/// Begins to deliver alerts where they are wanted outside Kafka; says what each outlet counts, by its name.
+fn deliver(config: &Config, cluster: &Cluster) -> Result<Vec<(&'static str, Arc<outlets::Meters>)>, Failure> {
+    let (settings, mut wanted) = (&config.engine, Vec::new());
+    if !settings.alerts_file.as_os_str().is_empty() {
+        let path = settings.alerts_file.clone();
+        outlets::writable(&path).map_err(|source| Failure::Write { path: path.clone(), source })?;
+        wanted.push(Outlet::File(path));
+    }
+    if !settings.alerts_webhook.is_empty() {
+        // Where there is no such file, nobody is vouched for; only https minds.
+        let authorities = std::fs::read(&settings.alerts_webhook_authorities).unwrap_or_default();
+        let webhook = Webhook::new(&settings.alerts_webhook, &authorities);
+        wanted.push(Outlet::Webhook(Box::new(webhook.map_err(|source| Failure::Webhook { source })?)));
+    }
+    let start = |outlet: Outlet| {
+        let (name, meters) = (outlet.name(), Arc::new(outlets::Meters::default()));
+        tokio::spawn(outlet.run(cluster.clone(), config.kafka.group.clone(), Arc::clone(&meters)));
+        (name, meters)
     };
-    lines.map(setting).collect()
+    Ok(wanted.into_iter().map(start).collect())
+}
+
+/// Looks for announcements every second, and reports those that are refused.
+async fn follow(models: Arc<Models>, reports: Acked) {
+    let mut tick = tokio::time::interval(LOOK_EVERY);
+    loop {
+        tick.tick().await;
+        let looking = Arc::clone(&models);
+        match tokio::task::spawn_blocking(move || looking.catch_up()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "announcements of models cannot be read"),
+            Err(_) => return,
+        }
+        if let Err(error) = reports.send(&models.letters()).await {
+            tracing::warn!(%error, "a refusal is in the log only");
+        }
+    }
+}
+
+/// Begins to serve, where an address is configured; ends with the process's being asked to.
+async fn serve(config: &Config, shown: Shown) -> Result<Option<tokio::task::JoinHandle<()>>, Failure> {
+    let settings = &config.engine;
+    if settings.listen.is_empty() {
+        return Ok(None);
+    }
+    let tls = crate::commands::policy::tls(&settings.tls)?;
+    let listener = crate::commands::policy::bind(&settings.listen, tls.is_some()).await?;
+    if let Some(tls) = tls.clone() {
+        tokio::spawn(CertificateFiles::new(tls, &settings.tls).run());
+    }
+    Ok(Some(tokio::spawn(serve::serve(Endpoint { listener, tls, workers: None }, shown, crate::shutdown::asked()))))
 }
 
 /// The configured store of checkpoints.
@@ -84,21 +173,4 @@ pub fn members() -> NonZeroU8 {
     u8::try_from(crate::judge::threads()).ok().and_then(NonZeroU8::new).unwrap_or(NonZeroU8::MIN)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn client_settings_are_lines_of_names_and_values_and_a_bad_line_is_named_without_its_text() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("client.properties");
-        std::fs::write(&path, "# who we are\nsasl.username = vedette\nsasl.password=a=b\n\n").unwrap();
-        let settings = client_settings(&path).unwrap();
-        assert_eq!(settings.get("sasl.password").map(String::as_str), Some("a=b"));
-        assert_eq!(settings.len(), 2);
-        std::fs::write(&path, "a=b\nhunter2\n").unwrap();
-        let failure = client_settings(&path).unwrap_err().to_string();
-        assert!(failure.contains("line 2") && !failure.contains("hunter2"), "{failure}");
-        assert!(client_settings(Path::new("")).unwrap().is_empty());
-    }
-}
+const LOOK_EVERY: Duration = Duration::from_secs(1);

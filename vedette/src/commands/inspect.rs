@@ -34,13 +34,13 @@ async fn topic(args: &Inspect, config: &Config, seen: &mut Inspection) -> Result
     let name = args.topic.as_deref().or(first).unwrap_or(schema::topics::CALLS);
     let known = config.topics.iter().find(|topic| topic.name == name).cloned();
     let decoder = decoder(args, &known.unwrap_or_else(|| Topic { name: name.to_owned(), ..Topic::default() }))?;
-    let brokers = args.brokers.as_ref().unwrap_or(&config.kafka.brokers);
-    let records = ingest::peek::newest(brokers, name, args.sample.max(args.calls)).await?;
+    let cluster = config.kafka.cluster(args.brokers.as_deref())?;
+    let records = ingest::peek::newest(&cluster, name, args.sample.max(args.calls)).await?;
     for record in &records {
         let received = Received { at: record.at, id: record.id() };
         seen.add(&decoder.decode(&record.payload, &received), &received.id);
     }
-    Ok(format!("topic {name} at {brokers}, read as {}", decoder.format.name()))
+    Ok(format!("topic {name} at {}, read as {}", cluster.brokers, decoder.format.name()))
 }
 
 /// The decoder that the command line names, else the one of `topic`.

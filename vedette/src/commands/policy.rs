@@ -7,7 +7,7 @@ mod watch; // files that are read again
 
 pub use log::Log;
 pub use publish::Publisher;
-pub use watch::Watch;
+pub use watch::{CertificateFiles, Watch};
 
 use crate::cli::policy::{PolicyCommand, PolicyTask};
 use crate::config::Config;
@@ -104,7 +104,8 @@ pub fn task(task: &PolicyTask, config: &Config) -> Result<(), Failure> {
     }
 }
 
-fn tls(files: &crate::config::Tls) -> Result<Option<Tls>, Failure> {
+/// The certificates that `files` name, if they name any.
+pub fn tls(files: &crate::config::Tls) -> Result<Option<Tls>, Failure> {
     if files.certificate.as_os_str().is_empty() {
         return Ok(None);
     }
@@ -118,13 +119,23 @@ pub async fn listen(address: &str) -> Result<TcpListener, Failure> {
     bind(address, false).await
 }
 
-async fn bind(address: &str, tls: bool) -> Result<TcpListener, Failure> {
+/// Takes `address`, which without TLS must be on the loopback.
+pub async fn bind(address: &str, tls: bool) -> Result<TcpListener, Failure> {
     let failed = |source| Failure::Listen { address: address.to_owned(), source };
     let addresses: Vec<SocketAddr> = tokio::net::lookup_host(address).await.map_err(failed)?.collect();
     if !tls && !addresses.iter().all(|address| address.ip().is_loopback()) {
         return Err(Failure::NotLoopback { address: address.to_owned() });
     }
     TcpListener::bind(addresses.as_slice()).await.map_err(failed)
+}
+
+/// The keys in `path`, if it names a file.
+pub fn keys(path: &Path) -> Result<Option<Keys>, Failure> {
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(path).map_err(|source| Failure::Read { path: path.into(), source })?;
+    Ok(Some(Keys::parse(&text).map_err(|source| Failure::Keys { path: path.into(), source })?))
 }
 
 /// Answers over HTTP on `listener` until `shutdown` ends.
@@ -151,11 +162,7 @@ pub fn state(parts: Arc<Parts>, config: &Config) -> Result<AppState, Failure> {
     if !settings.allow_file.as_os_str().is_empty() {
         state.allowlist.store(Arc::new(crate::commands::allow::read(&settings.allow_file)?));
     }
-    if !settings.keys_file.as_os_str().is_empty() {
-        let path = &settings.keys_file;
-        let text = std::fs::read_to_string(path).map_err(|source| Failure::Read { path: path.clone(), source })?;
-        state.keys = Some(Keys::parse(&text).map_err(|source| Failure::Keys { path: path.clone(), source })?);
-    }
+    state.keys = keys(&settings.keys_file)?;
     if !settings.delegation.jwks.as_os_str().is_empty() {
         let path = &settings.delegation.jwks;
         let jwks = std::fs::read(path).map_err(|source| Failure::Read { path: path.clone(), source })?;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// Sends all calls, then says how many.
 pub async fn run(args: &Replay, config: &Config) -> Result<(), Failure> {
-    let brokers = args.brokers.as_ref().unwrap_or(&config.kafka.brokers);
+    let cluster = config.kafka.cluster(args.brokers.as_deref())?;
     let loaded = source::load(&args.source, &args.set, None, Hidden::default())?;
     let selection = Selection { split: args.split, fold: None, not_fold: None };
     let taken: HashSet<usize> = selection.of(&loaded.set)?.into_iter().flatten().collect();
@@ -23,7 +23,7 @@ pub async fn run(args: &Replay, config: &Config) -> Result<(), Failure> {
     let mut arrivals = stream(&loaded.set, &faults);
     arrivals.retain(|(_, index)| taken.contains(index));
 
-    ingest::topics::create(brokers, &crate::topics::all()).await?;
+    ingest::topics::create(&cluster, &crate::topics::all()).await?;
     let mut progress = Progress::start("sending calls", arrivals.len());
     let mut before = None;
     let records = arrivals.into_iter().filter_map(|(at, index)| {
@@ -36,16 +36,15 @@ pub async fn run(args: &Replay, config: &Config) -> Result<(), Failure> {
         progress.advance(1);
         loaded.set.calls.get(index).map(record)
     });
-    let sent = ingest::produce::send_all(brokers, records).await?;
+    let sent = ingest::produce::send_all(&cluster, records).await?;
     progress.finish();
-    writeln!(std::io::stdout(), "sent {} calls to {} at {brokers}", grouped(sent.records), topics::CALLS)?;
+    writeln!(std::io::stdout(), "sent {} calls to {} at {}", grouped(sent.records), topics::CALLS, cluster.brokers)?;
     Ok(())
 }
 
-/// The call as its gateway would have written it. Keyed so that everything one answers for stays in order: by principal
-/// where there is one, else by session.
+/// The call as its gateway would have written it.
 pub fn record(call: &RawCall) -> Output {
-    let key = call.principal.as_ref().map_or(call.session.as_str(), |principal| principal.as_str());
+    let key = crate::door::lines::key(call.principal.as_ref(), &call.session);
     Output {
         topic: topics::CALLS.to_owned(),
         key: key.as_bytes().to_vec(),

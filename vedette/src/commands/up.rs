@@ -13,6 +13,7 @@ use crate::scores::ScoreLine;
 use crate::source::{self, Loaded, Selection};
 use datasets::replay::{Faults, stream};
 use detector::Detector;
+use ingest::cluster::Cluster;
 use ingest::engine::{Delivery, EngineConfig};
 use ingest::mock::MockKafka;
 use ingest::produce::Pace;
@@ -33,8 +34,8 @@ pub async fn run(args: &Up, config: &Config) -> Result<(), Failure> {
 
     // Taken first: an address that cannot be had is said before the work, not after it.
     let listener = if args.once { None } else { Some(policy::listen(&config.policy.listen).await?) };
-    let kafka = Kafka::start(args.brokers.as_deref()).await?;
-    let mut settings = EngineConfig::new(&kafka.brokers);
+    let kafka = Kafka::start(args.brokers.as_deref(), config).await?;
+    let mut settings = EngineConfig::new(&kafka.cluster);
     settings.group = "vedette-up".to_owned();
     // One member: a second one joining takes partitions away, and without checkpoints their sessions' states with them.
     settings.delivery = kafka.delivery;
@@ -47,7 +48,7 @@ pub async fn run(args: &Up, config: &Config) -> Result<(), Failure> {
 
     let records = calls(args, &loaded)?;
     let sent = records.len();
-    eprintln!("replaying {} calls through Kafka at {}", grouped(sent as u64), kafka.brokers);
+    eprintln!("replaying {} calls through Kafka at {}", grouped(sent as u64), kafka.cluster.brokers);
     let answers = tokio::select! {
         answers = through_kafka(&kafka, records, progress) => answers?,
         ended = &mut engine => return Err(ended_early(ended)),
@@ -55,7 +56,10 @@ pub async fn run(args: &Up, config: &Config) -> Result<(), Failure> {
     tell(args, &answers, sent, &parts)?;
     if let Some(listener) = listener {
         let address = &config.policy.listen;
-        eprintln!("serving: Kafka at {}, decisions at http://{address}/v1/decide; Ctrl-C ends it", kafka.brokers);
+        eprintln!(
+            "serving: Kafka at {}, decisions at http://{address}/v1/decide; Ctrl-C ends it",
+            kafka.cluster.brokers
+        );
         policy::serve(listener, Arc::clone(&parts), config, crate::shutdown::asked()).await?;
     }
     drop(stop);
@@ -87,7 +91,7 @@ fn calls(args: &Up, loaded: &Loaded) -> Result<Vec<Output>, Failure> {
 
 /// A Kafka to work on.
 struct Kafka {
-    brokers: String,
+    cluster: Cluster,
     delivery: Delivery,
     /// When this run began, by the clock that stamps its records: what earlier runs left is none of ours.
     began: Millis,
@@ -97,16 +101,17 @@ struct Kafka {
 
 impl Kafka {
     /// The one named, else one inside this process.
-    async fn start(named: Option<&str>) -> Result<Self, Failure> {
+    async fn start(named: Option<&str>, config: &Config) -> Result<Self, Failure> {
         let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
         let began = Millis(began);
-        if let Some(brokers) = named {
-            ingest::topics::create(brokers, &crate::topics::all()).await?;
-            return Ok(Self { brokers: brokers.to_owned(), delivery: Delivery::ExactlyOnce, began, _mock: None });
+        if named.is_some() {
+            let cluster = config.kafka.cluster(named)?;
+            ingest::topics::create(&cluster, &crate::topics::all()).await?;
+            return Ok(Self { cluster, delivery: Delivery::ExactlyOnce, began, _mock: None });
         }
         let mock = MockKafka::start(&crate::topics::with_partitions(MOCK_PARTITIONS))?;
-        let brokers = mock.bootstrap().to_owned();
-        Ok(Self { brokers, delivery: Delivery::AtLeastOnce, began, _mock: Some(mock) })
+        let cluster = Cluster::from(mock.bootstrap());
+        Ok(Self { cluster, delivery: Delivery::AtLeastOnce, began, _mock: Some(mock) })
     }
 }
 
@@ -124,9 +129,9 @@ async fn through_kafka(
     records: Vec<Output>,
     progress: tokio::sync::watch::Receiver<ingest::engine::Progress>,
 ) -> Result<Answers, Failure> {
-    let mut verdicts = Reader::start(&kafka.brokers, topics::VERDICTS).await?;
-    let mut decisions = Reader::start(&kafka.brokers, topics::DECISIONS).await?;
-    let mut dead = Reader::start(&kafka.brokers, topics::DEAD).await?;
+    let mut verdicts = Reader::start(&kafka.cluster, topics::VERDICTS).await?;
+    let mut decisions = Reader::start(&kafka.cluster, topics::DECISIONS).await?;
+    let mut dead = Reader::start(&kafka.cluster, topics::DEAD).await?;
     // The clock starts when the engine has its partitions: joining a group is no part of judging.
     let mut joined = progress.clone();
     let ended = |_| IngestError::Ended { what: "engine" };
@@ -137,7 +142,7 @@ async fn through_kafka(
     let mut bar = Progress::start("calls answered", sent);
     let mut answers = Answers { lines: Vec::with_capacity(sent), decisions: BTreeMap::new(), dead: 0, seconds: 0.0 };
     let (mut judged, mut decided) = (HashSet::new(), HashSet::new());
-    let sending = ingest::produce::send_paced(&kafka.brokers, records, pace);
+    let sending = ingest::produce::send_paced(&kafka.cluster, records, pace);
     tokio::pin!(sending);
     let mut all_sent = false;
     let ours = |record: &Record| record.at >= kafka.began;

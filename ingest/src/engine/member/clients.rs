@@ -13,8 +13,8 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use tokio::sync::mpsc::UnboundedSender;
 
-pub(super) fn consumer_settings(config: &EngineConfig, name: &str) -> rdkafka::ClientConfig {
-    let mut settings = settings(&config.brokers);
+pub(super) fn consumer_settings(config: &EngineConfig, number: u8) -> rdkafka::ClientConfig {
+    let mut settings = settings(&config.cluster);
     settings
         .set("group.id", &config.group)
         .set("enable.auto.commit", "false")
@@ -28,11 +28,13 @@ pub(super) fn consumer_settings(config: &EngineConfig, name: &str) -> rdkafka::C
         .set("queued.max.messages.kbytes", "32768")
         // How long fetching stops when the queue is full; the default of a second would starve a fast engine.
         .set("fetch.queue.backoff.ms", "2");
-    match config.membership {
+    match &config.membership {
         Membership::Dynamic => settings.set("session.timeout.ms", "10000"),
-        Membership::Static => settings.set("session.timeout.ms", "45000").set("group.instance.id", name),
+        Membership::Static(id) => {
+            settings.set("session.timeout.ms", "45000").set("group.instance.id", format!("{id}-{number}"))
+        }
     };
-    config.apply_client(&mut settings);
+    config.cluster.apply(&mut settings);
     settings
 }
 

@@ -73,7 +73,7 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
     fn look_up(&self, list: &TopicPartitionList) -> Result<Vec<(Partition, Start)>, IngestError> {
         let config = Arc::clone(&self.config);
         let unreachable = |request| {
-            let brokers = config.brokers.clone();
+            let brokers = config.cluster.brokers.clone();
             move |source| IngestError::Unreachable { brokers, request, source }
         };
         let committed = self

@@ -1,22 +1,25 @@
-//! `/healthz`, `/readyz` and `/metrics` of an engine.
+//! What an engine serves: `POST /v1/calls`, `/healthz`, `/readyz` and `/metrics`.
 //!
 //! Metrics are in the Prometheus text format 0.0.4 (prometheus.io, "Exposition formats"): seconds and bytes as base
-//! units, labels `topic`, `partition` and `le` only.
+//! units, labels are `topic`, `partition`, `le` and words of ours.
 
+use crate::door::{Door, Outcome};
+use crate::models::Models;
+use crate::outlets;
 use crate::tally::Tally;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 use ingest::engine::meters::{Bounds, Histogram};
 use ingest::engine::{Meters, Progress};
+use policy::server::{Endpoint, Limits, Problem};
 use schema::topics;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 /// What is shown.
@@ -25,17 +28,27 @@ pub(super) struct Shown {
     pub(super) progress: watch::Receiver<Progress>,
     pub(super) meters: Arc<Meters>,
     pub(super) tally: Arc<Tally>,
+    pub(super) door: Door,
+    pub(super) models: Option<Arc<Models>>,
+    /// By name.
+    pub(super) outlets: Vec<(&'static str, Arc<outlets::Meters>)>,
 }
 
-/// Answers for as long as the process lives.
-pub(super) async fn serve(listener: TcpListener, shown: Shown) {
+/// Answers until `shutdown`, then ends what is in hand.
+pub(super) async fn serve(endpoint: Endpoint, shown: Shown, shutdown: impl Future<Output = ()>) {
+    let nothing = async || Problem::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at this path");
+    let other =
+        async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this path takes another method");
     let router = Router::new()
+        .route("/v1/calls", post(Door::calls))
+        .with_state(shown.door.clone())
         .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .with_state(shown);
-    if let Err(error) = axum::serve(listener, router).await {
-        tracing::error!(%error, "health and metrics are served no more");
+        .merge(Router::new().route("/readyz", get(readyz)).route("/metrics", get(metrics)).with_state(shown))
+        .fallback(nothing)
+        .method_not_allowed_fallback(other);
+    let limits = Limits { drain_ms_max: DRAIN_MS_MAX, ..Limits::default() };
+    if let Err(error) = policy::server::listen(endpoint, router, limits, shutdown).await {
+        tracing::error!(%error, "calls, health and metrics are served no more");
     }
 }
 
@@ -60,7 +73,7 @@ async fn metrics(State(shown): State<Shown>) -> impl IntoResponse {
 }
 
 fn text(shown: &Shown) -> String {
-    let Shown { progress, meters, tally } = shown;
+    let Shown { progress, meters, tally, door, models, outlets } = shown;
     let progress = progress.borrow().clone();
     let mut page = Page::default();
     let read = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
@@ -89,10 +102,16 @@ fn text(shown: &Shown) -> String {
     }
     let bytes: u64 = checkpoints.values().map(|(_, bytes)| bytes).sum();
     page.gauge("vedette_checkpoint_bytes", "Bytes last written for the partitions owned.", bytes as f64);
+    page.door(door);
+    models.iter().for_each(|models| page.models(models));
+    page.outlets(outlets);
     page.histogram("vedette_batch_records", "Records of a batch.", &meters.batch_records);
     page.histogram("vedette_commit_seconds", "Time from a full batch to its commit.", &meters.commit_seconds);
     page.0
 }
+
+/// A body in hand has this long once the engine is told to end: less than a service manager waits.
+const DRAIN_MS_MAX: u64 = 4_000;
 
 #[derive(Default)]
 struct Page(String);
@@ -118,6 +137,44 @@ impl Page {
     fn gauge(&mut self, name: &str, help: &str, value: f64) {
         self.head(name, "gauge", help);
         self.sample(name, "", value);
+    }
+
+    fn door(&mut self, door: &Door) {
+        let meters = door.meters();
+        self.head("vedette_door_requests_total", "counter", "Bodies sent to /v1/calls, by how they ended.");
+        for (outcome, name) in Outcome::ALL {
+            let labels = format!("outcome=\"{name}\"");
+            self.sample("vedette_door_requests_total", &labels, meters.requests(outcome) as f64);
+        }
+        self.head("vedette_door_lines_total", "counter", "Lines of bodies that were taken, by what they were.");
+        for (kind, count) in meters.by_kind() {
+            self.sample("vedette_door_lines_total", &format!("kind=\"{kind}\""), count as f64);
+        }
+        self.counter("vedette_door_bytes_total", "Bytes of bodies, inflated.", meters.inflated_bytes() as f64);
+        self.gauge("vedette_door_in_flight_bytes", "Bytes of bodies in hand.", door.in_flight_bytes() as f64);
+    }
+
+    fn outlets(&mut self, outlets: &[(&str, Arc<outlets::Meters>)]) {
+        if outlets.is_empty() {
+            return;
+        }
+        let name = "vedette_alert_deliveries_total";
+        self.head(name, "counter", "Attempts to deliver alerts outside Kafka, by outlet and how they ended.");
+        for (outlet, meters) in outlets {
+            let counts = [("delivered", &meters.delivered), ("retried", &meters.retried), ("refused", &meters.refused)];
+            for (outcome, count) in counts {
+                let labels = format!("outlet=\"{outlet}\",outcome=\"{outcome}\"");
+                self.sample(name, &labels, count.load(Ordering::Relaxed) as f64);
+            }
+        }
+    }
+
+    fn models(&mut self, models: &Models) {
+        self.head("vedette_model_info", "gauge", "The model that is used from the next batch on, by its digest.");
+        self.sample("vedette_model_info", &format!("digest=\"{}\"", models.current().digest()), 1.0);
+        let (changes, refused) = (models.changes() as f64, models.refused() as f64);
+        self.counter("vedette_model_changes_total", "Times a partition took up another model.", changes);
+        self.counter("vedette_models_refused_total", "Announced models that were refused.", refused);
     }
 
     fn histogram<B: Bounds>(&mut self, name: &str, help: &str, histogram: &Histogram<B>) {
@@ -147,7 +204,15 @@ mod tests {
     fn the_page_is_prometheus_text_with_every_metric() {
         let config = ingest::engine::EngineConfig::new("x:1");
         config.meters.commit_seconds.add(0.03);
-        let shown = Shown { progress: config.progress(), meters: Arc::clone(&config.meters), tally: Arc::default() };
+        let door = Door::new(crate::door::Settings {
+            cluster: &"127.0.0.1:1".into(),
+            key: schema::TenantKey::new([7; 32]),
+            keys: None,
+            calls: None,
+        });
+        let (progress, meters) = (config.progress(), Arc::clone(&config.meters));
+        let shown =
+            Shown { progress, meters, tally: Arc::default(), door: door.unwrap(), models: None, outlets: Vec::new() };
         let page = text(&shown);
         for line in page.lines() {
             let sample = line
@@ -155,9 +220,12 @@ mod tests {
                 .is_some_and(|(name, value)| name.starts_with("vedette_") && value.parse::<f64>().is_ok());
             assert!(sample || line.starts_with("# HELP ") || line.starts_with("# TYPE "), "{line}");
         }
-        for line in
-            ["vedette_calls_total 0", "vedette_commit_seconds_bucket{le=\"0.05\"} 1", "vedette_commit_seconds_count 1"]
-        {
+        for line in [
+            "vedette_door_requests_total{outcome=\"busy\"} 0",
+            "vedette_calls_total 0",
+            "vedette_commit_seconds_bucket{le=\"0.05\"} 1",
+            "vedette_commit_seconds_count 1",
+        ] {
             assert!(page.lines().any(|found| found == line), "{line} is missing in\n{page}");
         }
     }

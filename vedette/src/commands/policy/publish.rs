@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use ::policy::{Chain, Record};
 use ingest::Output;
+use ingest::cluster::Cluster;
 use ingest::offer::Offers;
 use metrics::counter;
 use schema::{RawCall, topics};
@@ -36,11 +37,11 @@ impl Publisher {
     ///
     /// Errors: settings that make no client.
     pub fn start(brokers: &str, config: &Config) -> Result<Self, Failure> {
+        let cluster = config.kafka.cluster(Some(brokers))?;
         if config.kafka.create_topics {
-            tokio::spawn(make_topics(brokers.to_owned()));
+            tokio::spawn(make_topics(cluster.clone()));
         }
-        let client = crate::commands::engine::client_settings(&config.kafka.client_file)?;
-        let offers = Arc::new(Offers::new(brokers, &client)?);
+        let offers = Arc::new(Offers::new(&cluster)?);
         let input = config.topics.iter().find(|topic| topic.format == "native").map(|topic| topic.name.clone());
         let Some(topic) = input else {
             tracing::warn!("no topic of `native` records is configured: decisions are published, sightings are not");
@@ -95,8 +96,8 @@ impl ToKafka {
     }
 }
 
-async fn make_topics(brokers: String) {
-    while let Err(error) = ingest::topics::create(&brokers, &crate::topics::all()).await {
+async fn make_topics(cluster: Cluster) {
+    while let Err(error) = ingest::topics::create(&cluster, &crate::topics::all()).await {
         tracing::warn!(%error, "topics cannot be made yet; questions are answered all the same");
         tokio::time::sleep(RETRY).await;
     }

@@ -13,7 +13,14 @@ pub struct Watch {
     policies: Watched,
     allowlist: Watched,
     config: Watched,
-    tls: Option<(Tls, config::Tls, Vec<Watched>)>,
+    tls: Option<CertificateFiles>,
+}
+
+/// A server's certificates, as files.
+pub struct CertificateFiles {
+    tls: Tls,
+    files: config::Tls,
+    watched: [Watched; 4],
 }
 
 struct Watched {
@@ -37,8 +44,7 @@ impl Watch {
     /// Also looks at the certificates that `files` name, and puts them in force in `tls`.
     #[must_use]
     pub fn with_tls(mut self, tls: Option<Tls>, files: &config::Tls) -> Self {
-        let paths = [&files.certificate, &files.key, &files.clients, &files.revoked];
-        self.tls = tls.map(|tls| (tls, files.clone(), paths.map(|path| Watched::new(path)).into()));
+        self.tls = tls.map(|tls| CertificateFiles::new(tls, files));
         self
     }
 
@@ -67,14 +73,37 @@ impl Watch {
             state.modes.store(Arc::new(config.policy.modes().map_err(|error| error.to_string())?));
             Ok(())
         });
-        if let Some((tls, files, watched)) = &mut self.tls {
-            for file in watched {
-                file.on_change("certificates", |_| {
-                    let new = super::tls(files).map_err(|error| reason(&error))?;
-                    new.iter().for_each(|new| tls.replace(new));
-                    Ok(())
-                });
-            }
+        if let Some(certificates) = &mut self.tls {
+            certificates.look();
+        }
+    }
+}
+
+impl CertificateFiles {
+    /// Takes the files as they are now for read, and in force in `tls`.
+    pub fn new(tls: Tls, files: &config::Tls) -> Self {
+        let paths = [&files.certificate, &files.key, &files.clients, &files.revoked];
+        Self { tls, files: files.clone(), watched: paths.map(|path| Watched::new(path)) }
+    }
+
+    /// Looks every second, for ever.
+    pub async fn run(mut self) {
+        let mut tick = tokio::time::interval(EVERY);
+        loop {
+            tick.tick().await;
+            self.look();
+        }
+    }
+
+    /// Puts what changed since the last look in force.
+    pub fn look(&mut self) {
+        let Self { tls, files, watched } = self;
+        for file in watched {
+            file.on_change("certificates", |_| {
+                let new = super::tls(files).map_err(|error| reason(&error))?;
+                new.iter().for_each(|new| tls.replace(new));
+                Ok(())
+            });
         }
     }
 }

@@ -1,0 +1,58 @@
+//! An engine and a Kafka that speak TLS and SCRAM with each other. Only in a build with the feature.
+
+use crate::engine::{Engine, VEDETTE, ready};
+use crate::kafka::RealKafka;
+use crate::verdicts;
+use ingest::read_back::Reader;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use schema::topics;
+use std::process::Command;
+
+/// An authority, and a broker's certificate for the loopback address with its key (PKCS #8), as PEM.
+fn certificates() -> (String, String, String) {
+    let (authority_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&authority_key).unwrap();
+    let issuer = Issuer::new(params, &authority_key);
+    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    (authority.pem(), leaf.pem(), key.serialize_pem())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_speaks_tls_and_scram_to_kafka_and_its_password_is_nowhere() {
+    const PASSWORD: &str = "hunter2hunter2";
+    let (authority, certificate, key) = certificates();
+    let broker = RealKafka::start_secure(&certificate, &key, "vedette", PASSWORD);
+    ingest::topics::create(broker.bootstrap(), &vedette::topics::with_partitions(2)).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), authority).unwrap();
+    std::fs::write(folder.path().join("password"), format!("{PASSWORD}\n")).unwrap();
+    let settings = "[kafka]\ntls = { authorities = \"ca.pem\" }\n\
+         sasl = { username = \"vedette\", password_file = \"password\" }\n";
+    let secure = broker.secure();
+    let engine = Engine::start(folder.path(), &secure, settings, ready);
+    let (status, answer) = engine.post("", b"{\"id\":\"c-1\",\"at\":1,\"session\":\"s\",\"tool\":\"t\"}\n");
+    assert_eq!(status, 202, "{answer}");
+    let mut judged = Reader::start(broker.bootstrap(), topics::VERDICTS).await.unwrap();
+    assert_eq!(verdicts(&mut judged, 1).await[0].id.as_str(), "c-1");
+    engine.stop();
+
+    let vedette = |line: &str| {
+        let mut command = Command::new(VEDETTE);
+        command.args(line.split(' ')).env("RUST_LOG", "debug").current_dir(folder.path());
+        let output = command.output().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(!said.contains(PASSWORD), "{line}");
+        (output.status.success(), said)
+    };
+    assert!(!std::fs::read_to_string(folder.path().join("log")).unwrap().contains(PASSWORD));
+    let (printed, said) = vedette("check-config");
+    assert!(printed && said.contains("password_file"), "{said}");
+    let (_, said) = vedette(&format!("doctor --brokers {secure}"));
+    assert!(said.contains("ok    brokers"), "{said}");
+    // Another password is no way in.
+    std::fs::write(folder.path().join("password"), "hunter3").unwrap();
+    let (well, said) = vedette(&format!("doctor --brokers {secure}"));
+    assert!(!well && said.contains("FAIL  brokers"), "{said}");
+}
