@@ -26,6 +26,8 @@ impl Feed {
             .set("enable.auto.commit", "true")
             .set("auto.commit.interval.ms", "1000")
             .set("enable.auto.offset.store", "false")
+            // Another engine takes over soon from one that died.
+            .set("session.timeout.ms", "10000")
             // A receiver that is away for hours must not cost us our place in the group.
             .set("max.poll.interval.ms", "86400000")
             // What waits here is bounded, however far the receiver is behind.
