@@ -63,7 +63,8 @@ impl Models {
     ) -> Result<Option<Arc<Self>>, IngestError> {
         let Some(follower) = Follower::open(cluster, topics::MODELS)? else { return Ok(None) };
         let models = Self { trust: trust.into(), ..Self::new(group, key, base, Some(follower)) };
-        models.catch_up()?;
+        // A broker that has only just come up may be slow, and an engine must not begin without what was announced.
+        models.catch_up_within(OPEN_MAX)?;
         // What was refused by an earlier run was reported by it.
         models.known().letters.clear();
         Ok(Some(Arc::new(models)))
@@ -107,9 +108,13 @@ impl Models {
     /// Takes in what was announced, and what other engines of the group said of their partitions. Blocks, two seconds at
     /// most.
     pub fn catch_up(&self) -> Result<(), IngestError> {
+        self.catch_up_within(CATCH_UP_MAX)
+    }
+
+    fn catch_up_within(&self, patience: Duration) -> Result<(), IngestError> {
         let mut known = self.known();
         let records = match &mut known.follower {
-            Some(follower) => follower.catch_up(CATCH_UP_MAX)?,
+            Some(follower) => follower.catch_up(patience)?,
             None => Vec::new(),
         };
         self.take_in(&mut known, &records);
@@ -221,8 +226,9 @@ fn change_key(group: &str, change: &ModelChange) -> Vec<u8> {
     format!("change/{topic}/{partition}/{offset}/{group}").into_bytes()
 }
 
-/// Longest wait for the end of the topic.
+/// Longest wait for the end of the topic while the engine works, and before it begins.
 const CATCH_UP_MAX: Duration = Duration::from_secs(2);
+const OPEN_MAX: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests;
