@@ -75,6 +75,11 @@ impl Detector {
         looked
     }
 
+    /// What is said of a call whose session is not known: nothing against it.
+    pub fn nothing_known(&self, call: &Call) -> Verdict {
+        self.ordinary(call, false)
+    }
+
     /// What [`Detector::observe`] would say of a call that brings no mission; `state` stays as it is.
     pub fn look(&self, state: &SessionState, call: &Call) -> Looked {
         // Before the call's own result is taken in.

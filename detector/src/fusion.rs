@@ -95,7 +95,7 @@ impl Kind {
         match self {
             Kind::General => DELEGATED / (1.0 + delegating as f64),
             Kind::Blind if told => 0.8,
-            Kind::Sequence => 0.15 + (libm::log(100.0 / (tasks as f64 + 1.0)) / libm::log(30.0)).max(0.0),
+            Kind::Sequence => 0.25 + (libm::log(100.0 / (tasks as f64 + 1.0)) / libm::log(30.0)).max(0.0),
             Kind::Odd => 1.0,
             _ => 0.0,
         }
@@ -185,7 +185,7 @@ pub(crate) fn score<'e>(experts: &'e [Expert], row: &Row) -> (f64, Option<&'e Ex
         (0.5 * (general + special + mass) + done - if delegated { expert.scale.doubt } else { 0.0 }, expert)
     });
     let lowered = |(score, expert): (f64, &'e Expert)| (score - expert.scale.doubt, expert);
-    let slow = |(score, expert): (f64, &'e Expert)| (score.min(SLOW_RATE * score), expert);
+    let slow = |(score, expert): (f64, &'e Expert)| (score.min(SLOW_MOST * score / (1.0 + score.abs())), expert);
     let sequence = says(Kind::Sequence).map(slow).map(lowered);
     let odd = says(Kind::Odd).map(lowered);
     // Where results are known, a call before any of them says as little as an odd order.
@@ -216,9 +216,9 @@ const DELEGATED_FROM: f64 = 0.8;
 const MASS_LOWEST: f64 = -2.0;
 const MASS_HIGHEST: f64 = 0.5;
 
-/// Beyond what one honest session in a hundred reaches, surprise rises slowly: no order of tools by itself says as much as
-/// a value that a passage ordered.
-const SLOW_RATE: f64 = 0.1;
+/// How far surprise rises beyond what one honest session in a hundred reaches: no order of tools by itself says as much as a
+/// value that a passage ordered, and a kind of task that was never seen is no attack.
+const SLOW_MOST: f64 = 0.1;
 
 /// Score of a row that no expert speaks of.
 const SILENCE: f64 = -20.0;

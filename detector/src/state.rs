@@ -2,6 +2,7 @@
 //! arguments used, the tools called.
 
 mod encoding; // how it is written in a checkpoint
+mod short; // what is kept of it where its owner is out of reach
 
 use crate::fp::FpMap;
 use crate::limits::{MISSION_TOKENS_MAX, POSTINGS_MAX, PRIOR_TOKENS_MAX, RESULT_TOKENS_MAX, RESULTS_MAX};

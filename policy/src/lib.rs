@@ -15,7 +15,6 @@ mod circumstances; // what the door knows beside verdict and standing
 mod conformity; // the form a tool's arguments usually have
 mod decide; // the pure decision
 mod delegation; // who stands behind a call, by tokens
-mod exposure; // what a session was told, as a sketch
 mod facts; // a request as Cedar sees it
 mod fallback; // what is decided when there is no score in time
 mod mission; // what a session was started for
@@ -37,7 +36,6 @@ pub use circumstances::{Certificate, CertificateClass, Circumstances, Delegated,
 pub use conformity::Forms;
 pub use decide::decide;
 pub use delegation::{Chain as DelegationChain, Delegation, DelegationError};
-pub use exposure::{Exposure, Trace};
 pub use fallback::{Fallback, fall_back};
 pub use mission::{Mission, MissionError, Missions};
 pub use mode::{ModeRule, Modes, TooManyModeRules};
@@ -47,5 +45,5 @@ pub use route::{BudgetsMs, Route, RouteError, Routes};
 pub use scorer::{Scored, Scorer, ScorerError};
 pub use set::{Policies, PolicyError, PolicySet, Rule};
 pub use standing::{inherit, stand, standing_risk};
-pub use standings::Standings;
+pub use standings::{LastKnown, Standings};
 pub use wallet::Wallets;

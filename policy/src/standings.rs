@@ -1,21 +1,14 @@
-//! What is last known of every session, at hand for when its owner is not: a few numbers each, and a sketch of what it
-//! was told where it met instruction-like text. Answers from here are degraded.
+//! What is last known of every session, at hand for when its owner is not: a few numbers each, and the scorer's own sketch
+//! of those that met instruction-like text. What is judged by it is degraded.
 
-use crate::exposure::Exposure;
-use crate::limits::STANDINGS_MAX;
+use crate::limits::{SKETCH_BYTES_MAX, STANDINGS_MAX};
 use crate::shards::Shards;
-use crate::{Scored, Scorer, ScorerError};
-use async_trait::async_trait;
-use schema::{
-    Budgets, Call, Millis, PValue, Pattern, RECORD_VERSION, RawCall, Risk, Session, Standing, TenantKey, Verdict, seal,
-};
-use std::sync::Arc;
+use schema::{Budgets, Call, Millis, RECORD_VERSION, Risk, Session, Standing, Verdict};
 
 /// Standings of at most [`STANDINGS_MAX`] sessions; the least recently used go first.
 ///
 /// A session is who it is of: tenant, principal, device and its own id. Nobody joins another's by naming it.
 pub struct Standings {
-    key: TenantKey,
     known: Shards<Known>,
 }
 
@@ -27,13 +20,30 @@ struct Known {
     at: u64,
     learning: bool,
     exposed: bool,
-    told: Option<Box<Exposure>>,
+    sketch: Option<Box<[u8]>>,
+}
+
+/// What is known of one session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LastKnown {
+    /// After its last call.
+    pub standing: Standing,
+    /// No model was in force then.
+    pub learning: bool,
+    /// Of a session that met instruction-like text.
+    pub sketch: Option<Box<[u8]>>,
+}
+
+impl Default for Standings {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Standings {
-    /// Knows nothing yet. `key` is the one calls are sealed with: a sketch compares fingerprints.
-    pub fn new(key: TenantKey) -> Self {
-        Self { key, known: Shards::new(STANDINGS_MAX) }
+    /// Knows nothing yet.
+    pub fn new() -> Self {
+        Self { known: Shards::new(STANDINGS_MAX) }
     }
 
     /// Takes note of what is known of a session after `call`.
@@ -47,17 +57,24 @@ impl Standings {
         });
     }
 
-    /// Takes note of the result of `call`. `strengths`: how instruction-like each sentence of it is.
-    pub fn told(&self, call: &Call, strengths: &[f64]) {
-        let Some(text) = &call.result else { return };
-        if strengths.iter().all(|strength| *strength < 0.5) {
+    /// Keeps a sketch of the session of `call`, which met instruction-like text; one that is too large is not kept.
+    pub fn keep(&self, call: &Call, sketch: Vec<u8>) {
+        if sketch.len() > SKETCH_BYTES_MAX {
             return;
         }
         self.known.with(self.of(call), |known| {
             known.exposed = true;
-            let at = known.budgets.calls.saturating_sub(1);
-            known.told.get_or_insert_default().add(at, text, strengths);
+            known.sketch = Some(sketch.into_boxed_slice());
         });
+    }
+
+    /// What is last known of the session of `call`; nothing, of one that only names another's id.
+    pub fn last(&self, call: &Call) -> Option<LastKnown> {
+        self.known.read(self.of(call), |known| LastKnown {
+            standing: known.standing(&call.session),
+            learning: known.learning,
+            sketch: known.sketch.clone(),
+        })
     }
 
     /// What is known of the session that started the one of `call`, under the same tenant, principal and device.
@@ -93,38 +110,5 @@ impl Known {
             budgets: self.budgets,
             at: Millis(self.at),
         }
-    }
-}
-
-#[async_trait]
-impl Scorer for Standings {
-    /// From what is last known: no p-value, and a pattern only where the sketch traces the call to a text.
-    async fn score(&self, raw: Arc<RawCall>) -> Result<Arc<Scored>, ScorerError> {
-        let call = seal(&raw, &self.key);
-        let answer = self.known.read(self.of(&call), |known| {
-            let standing = known.standing(&call.session);
-            let trace = known.told.as_ref().and_then(|told| told.trace(&call));
-            (standing, trace, known.learning)
-        });
-        let Some((standing, trace, learning)) = answer else {
-            return Err(ScorerError::Unreachable("nothing is known of the session".to_owned()));
-        };
-        let risk = trace.as_ref().map_or(0.0, |trace| trace.strength).max(standing.risk.get());
-        let verdict = Verdict {
-            v: RECORD_VERSION,
-            id: call.id.clone(),
-            session: call.session.clone(),
-            how: call.how,
-            sure: call.how.sure(),
-            risk: Risk::clamped(risk),
-            p_value: PValue::clamped(1.0),
-            pattern: if trace.is_some() { Pattern::Injection } else { Pattern::None },
-            // No model spoke.
-            model: schema::Digest([0; 32]),
-            exposed: standing.exposed,
-            learning,
-            evidence: trace.map(|trace| trace.evidence).into_iter().collect(),
-        };
-        Ok(Arc::new(Scored { degraded: true, ..Scored::new(call, verdict, Some(standing)) }))
     }
 }

@@ -162,8 +162,16 @@ pub struct Score {
 #[derive(Debug, Args)]
 pub struct Measure {
     /// The model.
-    #[arg(long, value_name = "MODEL")]
-    pub model: PathBuf,
+    #[arg(long, value_name = "MODEL", required_unless_present = "folds")]
+    pub model: Option<PathBuf>,
+    /// In place of a model: fit one for each of N folds from the train sessions of the others, so that no user task was
+    /// seen in fitting.
+    #[arg(long, value_name = "N", conflicts_with_all = ["model", "fold"], value_parser = clap::value_parser!(u8).range(2..=50))]
+    pub folds: Option<u8>,
+    /// Measure what the webhook's fallback says when a session's owner is out of reach: its last standing, and the sketch
+    /// of what it was told.
+    #[arg(long)]
+    pub inline: bool,
     /// Where the data is.
     #[command(flatten)]
     pub source: Source,

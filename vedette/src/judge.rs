@@ -4,7 +4,9 @@ use crate::pipeline::{Judged, Parts, Pipeline};
 use crate::progress::Progress;
 use crate::scores::ScoreLine;
 use crate::source::Loaded;
+use crate::webhook::Fallback;
 use datasets::replay::{Faults, stream};
+use policy::Standings;
 use schema::RawCall;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +22,29 @@ pub fn judge(parts: &Arc<Parts>, loaded: &Loaded, sessions: &[Vec<usize>]) -> Ve
     } else {
         session_by_session(parts, loaded, sessions, &progress, line)
     };
+    progress.into_inner().unwrap_or_else(PoisonError::into_inner).finish();
+    lines.sort_by_key(|(index, _)| *index);
+    lines.into_iter().map(|(_, line)| line).collect()
+}
+
+/// The same lines as the webhook's fallback would give them: each call by what was last known of its session before it, and
+/// the sketch of what the session was told. p-values are 1: the fallback promises nothing.
+pub fn inline(parts: &Arc<Parts>, loaded: &Loaded, sessions: &[Vec<usize>]) -> Vec<ScoreLine> {
+    let progress = Mutex::new(Progress::start("scoring calls", sessions.iter().map(Vec::len).sum()));
+    let standings = Arc::new(Standings::new());
+    let fallback = Fallback::new(Arc::clone(parts), Arc::clone(&standings));
+    let line = |call: &RawCall, pipeline: &mut Pipeline| {
+        let sealed = schema::seal(call, &parts.key);
+        let nothing = || parts.detector.nothing_known(&sealed);
+        let said = fallback.answer(sealed.clone()).map_or_else(|_| nothing(), |degraded| degraded.verdict);
+        let judged = pipeline.judge(call)?;
+        standings.update(&judged.call, &judged.verdict, &judged.standing);
+        if let Some(sketch) = pipeline.sketch(&judged.call) {
+            standings.keep(&judged.call, sketch);
+        }
+        ScoreLine::of(&said, parts.alpha)
+    };
+    let mut lines = session_by_session(parts, loaded, sessions, &progress, line);
     progress.into_inner().unwrap_or_else(PoisonError::into_inner).finish();
     lines.sort_by_key(|(index, _)| *index);
     lines.into_iter().map(|(_, line)| line).collect()

@@ -152,6 +152,14 @@ impl Pipeline {
         Some(Judged { session, call, verdict, row, edge, before, standing, alert, sequence_risk })
     }
 
+    /// What a gateway keeps of the session of `call`, for when its owner is away; nothing of one that met no
+    /// instruction-like text.
+    pub fn sketch(&mut self, call: &Call) -> Option<Vec<u8>> {
+        let session = states::of_session(&self.parts.key, &Who::from(call));
+        let state = self.sessions.of(session).sightings.newest();
+        state.exposed().then(|| state.sketch(policy::limits::SKETCH_BYTES_MAX))
+    }
+
     /// From a verdict to a decision, at the call's own time.
     pub fn decide(&self, judged: &Judged) -> Decision {
         let request = policy::Request::new(&judged.call, &judged.verdict, judged.before.as_ref());

@@ -82,6 +82,11 @@ impl Sightings {
         Sighting::First(Box::new(observed))
     }
 
+    /// The session as it is now known: with calls whose result is still to come, where that was needed.
+    pub fn newest(&self) -> &SessionState {
+        self.ahead.as_deref().unwrap_or(&self.folded)
+    }
+
     fn is_first(&mut self, id: &CallId) -> bool {
         let id = NameHash::of("call", id.as_str());
         if self.judged.contains(&id) {

@@ -1,10 +1,11 @@
-//! What the policy server asks: the owner of all sessions, in this process.
+//! What the policy server asks: the owner of all sessions, in this process; and what answers when the owner does not.
 
 use crate::pipeline::{Judged, Parts, Pipeline};
 use async_trait::async_trait;
+use detector::SessionState;
 use lru::LruCache;
-use policy::{Scored, Scorer, ScorerError, Standings};
-use schema::{Call, Phase, RawCall};
+use policy::{LastKnown, Scored, Scorer, ScorerError, Standings};
+use schema::{Call, PValue, Phase, RawCall, Verdict};
 use std::hash::{BuildHasher as _, RandomState};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -45,9 +46,12 @@ impl Owner {
         self.shards.get(at).and_then(|shard| shard.lock().ok()).ok_or_else(broken)
     }
 
-    fn told(&self, call: &Call) {
-        if let Some(text) = &call.result {
-            self.standings.told(call, &self.parts.detector.strengths(text));
+    /// Takes note of what a finished call left behind.
+    fn told(&self, pipeline: &mut Pipeline, call: &Call) {
+        if call.result.is_some()
+            && let Some(sketch) = pipeline.sketch(call)
+        {
+            self.standings.keep(call, sketch);
         }
     }
 }
@@ -61,7 +65,7 @@ impl Scorer for Owner {
         if let Some(scored) = shard.answered.get(&key) {
             return Ok(Arc::clone(scored));
         }
-        let finished = (call.phase != Phase::Request).then(|| call.clone());
+        let finished = (call.phase != Phase::Request && call.result.is_some()).then(|| call.clone());
         // A call judged so long ago that its answer is gone is not judged again.
         let judged = shard.pipeline.judge_sealed(call);
         let judged = judged.ok_or_else(|| ScorerError::Failed("the call was judged before".to_owned()))?;
@@ -71,18 +75,56 @@ impl Scorer for Owner {
         let before = parent.map(|parent| policy::inherit(before.as_ref(), &parent, &call.session)).or(before);
         let scored = Arc::new(Scored { row, edge, ..Scored::new(call, verdict, before) });
         shard.answered.put(key, Arc::clone(&scored));
-        drop(shard);
         if let Some(call) = finished {
-            self.told(&call);
+            self.told(&mut shard.pipeline, &call);
         }
         Ok(scored)
     }
 
     async fn result(&self, raw: RawCall) -> Result<(), ScorerError> {
         let call = schema::seal(&raw, &self.parts.key);
-        self.told(&call);
-        self.shard(&call)?.pipeline.judge_sealed(call);
+        let mut shard = self.shard(&call)?;
+        shard.pipeline.judge_sealed(call.clone());
+        self.told(&mut shard.pipeline, &call);
         Ok(())
+    }
+}
+
+/// Answers from what is last known of a session: its standing, and where it met instruction-like text the detector's verdict
+/// on a sketch of it. Degraded, and without a promise: the p-value is 1.
+pub struct Fallback {
+    parts: Arc<Parts>,
+    standings: Arc<Standings>,
+}
+
+impl Fallback {
+    /// Knows what `standings` does.
+    pub fn new(parts: Arc<Parts>, standings: Arc<Standings>) -> Self {
+        Self { parts, standings }
+    }
+
+    /// What is said of a sealed call.
+    pub fn answer(&self, call: Call) -> Result<Scored, ScorerError> {
+        let Some(LastKnown { standing, learning, sketch }) = self.standings.last(&call) else {
+            return Err(ScorerError::Unreachable("nothing is known of the session".to_owned()));
+        };
+        // What the call itself says is asked of the user is as known here as at the owner.
+        let mut state = sketch.and_then(|sketch| SessionState::from_sketch(&sketch));
+        let looked = state.as_mut().map(|state| self.parts.detector.observe_closely(state, &call));
+        let (row, edge, verdict) = match looked {
+            Some(looked) => (looked.row, looked.edge, looked.verdict),
+            None => (Vec::new(), None, self.parts.detector.nothing_known(&call)),
+        };
+        let risk = if row.is_empty() { standing.risk } else { verdict.risk };
+        let verdict = Verdict { risk, p_value: PValue::clamped(1.0), exposed: standing.exposed, learning, ..verdict };
+        Ok(Scored { degraded: true, row, edge, ..Scored::new(call, verdict, Some(standing)) })
+    }
+}
+
+#[async_trait]
+impl Scorer for Fallback {
+    async fn score(&self, raw: Arc<RawCall>) -> Result<Arc<Scored>, ScorerError> {
+        self.answer(schema::seal(&raw, &self.parts.key)).map(Arc::new)
     }
 }
 

@@ -135,3 +135,38 @@ fn attackers_who_adapt_are_overlooked_no_less_with_more_tries_and_the_same_seed_
     let refused = world.ok("redteam --model @model --hijacks 3 --tries 2 --no-mission", &SMALL);
     assert!(refused.contains("no session here can carry another's task"), "{refused}");
 }
+
+#[test]
+fn a_sketch_of_a_session_says_nearly_what_its_state_does() {
+    let world = World::new();
+    world.ok("fit --out @model", &SMALL);
+    let measured = |more: &str| -> Value {
+        serde_json::from_str(&world.ok(&format!("measure --model @model --split test --json {more}"), &SMALL)).unwrap()
+    };
+    let area = |figures: &Value| figures["benign"]["pooled"]["auc_succeeded"].as_f64().unwrap();
+    let (state, sketch) = (measured(""), measured("--inline"));
+    assert!(area(&state) > 0.75, "{state}");
+    assert!(area(&sketch) > area(&state) - 0.1, "{} {}", area(&sketch), area(&state));
+}
+
+#[test]
+fn measuring_by_folds_fits_on_other_tasks_than_it_measures_on() {
+    let world = World::new();
+    let (set, labels) = datasets::world::generate(5, 120);
+    datasets::world::write(&world.path(""), "desk", &set, &labels).unwrap();
+    let measured = |folds: u8| -> Value {
+        let args = format!("measure --folds {folds} --data @ --set desk --split test --json");
+        serde_json::from_str(&world.ok(&args, &[])).unwrap()
+    };
+    let (some, all) = (measured(3), measured(5));
+    assert!(some["sessions"]["clean"].as_u64() < all["sessions"]["clean"].as_u64(), "folds 3 and 4 are left out");
+    let in_a_fold = |meta: &&datasets::SessionMeta| meta.split == datasets::Split::Test && meta.fold.is_some();
+    let tests = set.sessions.iter().filter(in_a_fold).count() as u64;
+    let measured = all["sessions"].as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>();
+    assert_eq!(measured, tests, "every fold is measured once");
+    let promise = &all["promises"][0];
+    let (low, high) = (promise["interval"][0].as_f64().unwrap(), promise["interval"][1].as_f64().unwrap());
+    let share = promise["measured"].as_f64().unwrap();
+    assert!(low <= share && share <= high, "{promise}");
+    assert_eq!((&promise["promised"], &all["promises"][1]["promised"]), (&0.01.into(), &0.05.into()));
+}

@@ -59,6 +59,12 @@ impl SequenceState {
         (sum + HEAD_CALLS * Markov::ORDINARY) / (self.calls as f64 + 1.0 + HEAD_CALLS)
     }
 
+    /// The same with only the `n` newest tools.
+    pub(crate) fn last(&self, n: usize) -> Self {
+        let recent = self.recent.iter().skip(self.recent.len().saturating_sub(n)).copied().collect();
+        Self { recent, ..self.clone() }
+    }
+
     /// Keeps a tool without judging it.
     pub(super) fn push(&mut self, tool: NameHash) {
         if self.recent.len() >= WINDOW {

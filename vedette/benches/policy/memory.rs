@@ -13,7 +13,7 @@ pub fn measure() -> u64 {
 pub fn fill() {
     let raw = crate::calls::requests().swap_remove(0);
     let mut call = schema::seal(&raw, &TenantKey::new([7; 32]));
-    let standings = policy::Standings::new(TenantKey::new([7; 32]));
+    let standings = policy::Standings::new();
     let before = resident();
     for n in 0..SESSIONS {
         call.session = Session::new(&format!("session-{n}")).unwrap();

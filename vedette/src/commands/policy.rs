@@ -13,7 +13,7 @@ use crate::cli::policy::{PolicyCommand, PolicyTask};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::pipeline::Parts;
-use crate::webhook::Owner;
+use crate::webhook::{Fallback, Owner};
 use ::policy::server::{self, AppState, Certificates, Endpoint, Keys, Tls, Workers};
 use ::policy::{Bursts, Delegation, PolicySet, Standings, scenario};
 use std::io::Write as _;
@@ -151,10 +151,11 @@ pub async fn serve(
 /// The doors' state, with the owner of all sessions behind it and what is last known of them beside.
 pub fn state(parts: Arc<Parts>, config: &Config) -> Result<AppState, Failure> {
     let (policies, mode) = ((*parts.policies).clone(), parts.mode);
-    let standings = Arc::new(Standings::new(parts.key.clone()));
-    let mut state = AppState::new(Arc::new(Owner::new(parts, Arc::clone(&standings))), policies, mode);
+    let standings = Arc::new(Standings::new());
+    let spare = Fallback::new(Arc::clone(&parts), Arc::clone(&standings));
+    let mut state = AppState::new(Arc::new(Owner::new(parts, standings)), policies, mode);
     let settings = &config.policy;
-    state.standings = Some(standings);
+    state.standings = Some(Arc::new(spare));
     // INVARIANT: `config::read` refuses modes and routes that do not hold.
     state.modes = arc_swap::ArcSwap::from_pointee(settings.modes().unwrap_or_default());
     state.routes = settings.routes.clone();

@@ -69,21 +69,29 @@ fn write_table(out: &mut String, figures: &Figures) -> std::fmt::Result {
             writeln!(out)?;
         }
     }
-    let alpha = &figures.alpha;
-    let (promised, measured) = (percent(Some(alpha.promised)), percent(alpha.measured));
-    writeln!(
-        out,
-        "promised: at most{promised} % of clean sessions flagged; measured:{measured} %; hijacks in time:{} %",
-        percent(alpha.goal)
-    )?;
-    for (outcome, share) in &alpha.flagged {
-        writeln!(out, "  flagged of {outcome:<18} {}", percent(Some(*share)))?;
+    for promise in &figures.promises {
+        writeln!(
+            out,
+            "promised: at most{} % of clean sessions flagged; measured:{} %{}; hijacks in time:{} %{}",
+            percent(Some(promise.promised)),
+            percent(promise.measured),
+            between(promise.interval),
+            percent(promise.goal),
+            between(promise.goal_interval),
+        )?;
+        for (outcome, share) in &promise.flagged {
+            writeln!(out, "  flagged of {outcome:<18} {}", percent(Some(*share)))?;
+        }
     }
     Ok(())
 }
 
 fn percent(share: Option<f64>) -> String {
     share.map_or("    - ".into(), |share| format!("{:6.1}", share * 100.0))
+}
+
+fn between(interval: Option<(f64, f64)>) -> String {
+    interval.map_or_else(String::new, |(low, high)| format!(" ({:.1} to {:.1} over tasks)", 100.0 * low, 100.0 * high))
 }
 
 fn number(value: Option<f64>) -> String {

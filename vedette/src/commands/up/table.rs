@@ -135,6 +135,7 @@ mod tests {
             from_seq: goal,
             goal_seq: goal,
             risks: vec![0.5; 4],
+            p_values: vec![1.0],
             first_flagged,
         }
     }
