@@ -257,15 +257,18 @@ fn session(f: &mut Features, state: &SessionState, call: &Call) {
 
 /// A factor's logarithm; a factor of 0 weakens a product, it does not end it.
 pub(crate) fn ln(factor: f64) -> f64 {
-    libm::log(FLOOR + factor)
+    if factor == 0.0 { LN_FLOOR } else { libm::log(FLOOR + factor) }
 }
 
 /// The factor back from its logarithm.
 pub(crate) fn factor(logarithm: f64) -> f64 {
-    libm::exp(logarithm) - FLOOR
+    if logarithm == LN_FLOOR { FACTOR_OF_LN_FLOOR } else { libm::exp(logarithm) - FLOOR }
 }
 
 const FLOOR: f64 = 0.15;
+/// Most factors of most calls are 0; what `libm` makes of that, to the bit.
+const LN_FLOOR: f64 = -1.8971199848858813;
+const FACTOR_OF_LN_FLOOR: f64 = 0.0;
 
 pub(crate) fn share(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
@@ -286,3 +289,14 @@ pub(crate) fn named(state: &SessionState, call: &Call, traced: &[Traced]) -> f64
 
 /// Part of a source's standing that what it links to inherits.
 const INHERITED: f64 = 0.8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_factor_of_0_has_the_logarithm_it_would_be_given() {
+        assert_eq!(LN_FLOOR.to_bits(), libm::log(FLOOR).to_bits());
+        assert_eq!(FACTOR_OF_LN_FLOOR.to_bits(), (libm::exp(LN_FLOOR) - FLOOR).to_bits());
+    }
+}

@@ -58,20 +58,24 @@ impl Forest {
     /// Features beyond the row's end read as 0.
     pub fn score(&self, row: &[f64]) -> f64 {
         let row = padded(row.iter().copied());
-        let (mut trees, mut sum) = (self.trees(), 0.0);
-        while let Some(first) = trees.next() {
-            // Several trees at a time: each waits for memory while the others go on. Summed in their order.
-            let several: [_; LANES] = std::array::from_fn(|at| if at == 0 { Some(first) } else { trees.next() });
+        let (features, thresholds) = (self.features.as_chunks::<SLOTS>().0, self.thresholds.as_chunks::<SLOTS>().0);
+        let lengths = self.lengths.as_chunks::<SLOTS>().0;
+        let several = features.as_chunks::<LANES>().0.iter().zip(thresholds.as_chunks::<LANES>().0);
+        let mut sum = 0.0;
+        // Several trees at a time: each waits for memory while the others go on. Summed in their order.
+        for ((features, thresholds), lengths) in several.zip(lengths.as_chunks::<LANES>().0) {
             let mut at = [0usize; LANES];
             for _ in 0..HEIGHT {
-                for (at, tree) in at.iter_mut().zip(&several) {
-                    *at = tree.map_or(0, |tree| tree.step(*at, &row));
+                for ((at, features), thresholds) in at.iter_mut().zip(features).zip(thresholds) {
+                    *at = step((features, thresholds), *at, &row);
                 }
             }
-            let lengths = several.iter().zip(at).filter_map(|(tree, at)| Some(tree.as_ref()?.at_bottom(at)));
-            sum = lengths.fold(sum, |sum, length| sum + length);
+            for (at, lengths) in at.into_iter().zip(lengths) {
+                sum += at_bottom(lengths, at);
+            }
         }
-        self.score_of(sum)
+        let left = self.trees().skip(self.trees_len() / LANES * LANES);
+        self.score_of(left.fold(sum, |sum, tree| sum + tree.length(&row)))
     }
 
     /// Scores of a matrix of shape `[rows, features]`: the same bits as row by row.
@@ -124,9 +128,9 @@ impl Tree<'_> {
     fn length(&self, row: &Row) -> f64 {
         let mut at = 0;
         for _ in 0..HEIGHT {
-            at = self.step(at, row);
+            at = step((self.features, self.thresholds), at, row);
         }
-        self.at_bottom(at)
+        at_bottom(self.lengths, at)
     }
 
     #[inline]
@@ -134,27 +138,26 @@ impl Tree<'_> {
         let mut at = [0usize; LANES];
         for _ in 0..HEIGHT {
             for (at, row) in at.iter_mut().zip(rows) {
-                *at = self.step(*at, row);
+                *at = step((self.features, self.thresholds), *at, row);
             }
         }
-        at.map(|at| self.at_bottom(at))
+        at.map(|at| at_bottom(self.lengths, at))
     }
+}
 
-    #[inline]
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "the node is masked to the array's length; a byte is below `WIDTH_MAX`"
-    )]
-    fn step(&self, node: usize, row: &Row) -> usize {
-        let node = node % SLOTS;
-        2 * node + 1 + usize::from(row[usize::from(self.features[node])] >= self.thresholds[node])
-    }
+/// The next node after `node`.
+#[inline]
+#[expect(clippy::indexing_slicing, reason = "the node is masked to the array's length; a byte is below `WIDTH_MAX`")]
+fn step((features, thresholds): (&[u8; SLOTS], &[f64; SLOTS]), node: usize, row: &Row) -> usize {
+    let node = node % SLOTS;
+    2 * node + 1 + usize::from(row[usize::from(features[node])] >= thresholds[node])
+}
 
-    #[inline]
-    #[expect(clippy::indexing_slicing, reason = "masked to the array's length")]
-    fn at_bottom(&self, node: usize) -> f64 {
-        self.lengths[(node + 1) % SLOTS]
-    }
+/// Path length at the bottom node `node`.
+#[inline]
+#[expect(clippy::indexing_slicing, reason = "masked to the array's length")]
+fn at_bottom(lengths: &[f64; SLOTS], node: usize) -> f64 {
+    lengths[(node + 1) % SLOTS]
 }
 
 fn padded(row: impl Iterator<Item = f64>) -> Row {

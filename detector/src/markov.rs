@@ -132,13 +132,13 @@ impl Level {
 impl Symbol {
     /// A call's symbol. Names and shapes only: no value, and no part of the agent's name means anything by itself.
     pub(crate) fn of(call: &Call) -> Self {
-        let tool = NameHash::of("tool", call.tool.as_str());
+        let tool = call.tool.name_hash();
         let app = NameHash::of("app", call.app.as_ref().map_or("", App::as_str)).0;
         Self {
             tool,
             shape: call.args.iter().fold(tool.0, |hash, leaf| {
                 // A sum: the order of arguments does not matter.
-                hash.wrapping_add(mix(NameHash::of("path", leaf.path.as_str()).0, leaf.shape as u64 + 1))
+                hash.wrapping_add(mix(leaf.path.name_hash().0, leaf.shape as u64 + 1))
             }),
             class: mix(app, NameHash::of("agent class", class_of(&call.agent)).0),
             agent: mix(app, NameHash::of("agent", call.agent.as_str()).0),

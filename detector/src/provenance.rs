@@ -1,5 +1,6 @@
 //! Where an argument's value comes from: what the user asked, an earlier result, an earlier argument, or nowhere.
 
+use crate::fp::{FpMap, sorted};
 use crate::state::{Place, SessionState, is_content, tool_hash, weight};
 use schema::{Call, Fp, Leaf, NameHash, Shape, Token, TokenKind};
 use serde::{Deserialize, Serialize};
@@ -182,15 +183,19 @@ pub(crate) fn source_tool(state: &SessionState, at: u16, traced: &[Traced]) -> O
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Provenance {
     /// (tool, path) → counts by origin.
-    leaves: BTreeMap<u64, [u32; ORIGINS]>,
+    #[serde(with = "sorted")]
+    leaves: FpMap<[u32; ORIGINS]>,
     /// shape → counts by origin, for arguments never seen.
     shapes: BTreeMap<u8, [u32; ORIGINS]>,
     /// (source tool, tool, path) → count; under source 0 the total.
-    edges: BTreeMap<u64, u32>,
+    #[serde(with = "sorted")]
+    edges: FpMap<u32>,
     /// tool → calls.
-    tools: BTreeMap<u64, u32>,
+    #[serde(with = "sorted")]
+    tools: FpMap<u32>,
     /// (tool, path) → distinct values, and distinct tasks that used it.
-    spreads: BTreeMap<u64, (u32, u32)>,
+    #[serde(with = "sorted")]
+    spreads: FpMap<(u32, u32)>,
 }
 
 /// Values and tasks by argument, while learning: they are counted, never kept.
@@ -276,7 +281,7 @@ const PRIOR: f64 = 2.0;
 const SPREAD_PRIOR: f64 = 1.0;
 
 fn leaf_key(call: &Call, leaf: &Leaf) -> u64 {
-    tool_hash(call).0.rotate_left(17) ^ NameHash::of("path", leaf.path.as_str()).0
+    tool_hash(call).0.rotate_left(17) ^ leaf.path.name_hash().0
 }
 
 fn edge_key(source: NameHash, call: &Call, leaf: &Leaf) -> u64 {

@@ -4,7 +4,7 @@
 mod encoding; // how it is written in a checkpoint
 mod short; // what is kept of it where its owner is out of reach
 
-use crate::fp::FpMap;
+use crate::fp::{FpMap, sorted};
 use crate::limits::{MISSION_TOKENS_MAX, POSTINGS_MAX, PRIOR_TOKENS_MAX, RESULT_TOKENS_MAX, RESULTS_MAX};
 use crate::markov::SequenceState;
 use crate::strength::Strengths;
@@ -23,7 +23,7 @@ pub struct SessionState {
     /// The last tool's name, for evidence.
     pub(crate) last_tool: Option<schema::Tool>,
     /// Words and entities of what the user asked.
-    #[serde(with = "encoding::sorted")]
+    #[serde(with = "sorted")]
     pub(crate) mission: FpMap<Asked>,
     pub(crate) mission_mass: f64,
     pub(crate) mission_used: f64,
@@ -32,15 +32,15 @@ pub struct SessionState {
     /// Results, oldest first.
     pub(crate) results: Vec<Seen>,
     /// Where in `results` a token stands, by (result number, sentence index).
-    #[serde(with = "encoding::sorted")]
+    #[serde(with = "sorted")]
     pub(crate) index: FpMap<Postings>,
     /// Tokens in `results`, for the bound.
     pub(crate) result_tokens: usize,
     /// Tokens of earlier arguments.
-    #[serde(with = "encoding::sorted")]
+    #[serde(with = "sorted")]
     pub(crate) prior: FpMap<()>,
     /// Fingerprints of whole earlier calls.
-    #[serde(with = "encoding::sorted")]
+    #[serde(with = "sorted")]
     pub(crate) repeats: FpMap<u32>,
     pub(crate) last_status: Option<Status>,
     pub(crate) errors: u32,
@@ -67,11 +67,14 @@ pub(crate) struct Asked {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Postings {
-    #[serde(rename = "p")]
-    pub(crate) places: Vec<Place>,
+    #[serde(rename = "p", with = "encoding::places")]
+    pub(crate) places: Places,
     #[serde(rename = "n")]
     pub(crate) count: u32,
 }
+
+/// Most tokens stand in one or two.
+pub(crate) type Places = smallvec::SmallVec<[Place; 2]>;
 
 /// A sentence: result by its call's index, sentence by its index in `Seen::sentences`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -189,9 +192,14 @@ impl SessionState {
     /// Takes in the result of call number `at`. `strengths`: one a sentence of `text`.
     pub(crate) fn push_result(&mut self, at: u32, call: &Call, named: f64, text: &Text, strengths: &[Strengths]) {
         let mut sentences = Vec::with_capacity(text.sentences.len());
+        // A third of a text's tokens are new to the session, or thereabouts: one growth instead of several.
+        let tokens: usize = text.sentences.iter().map(|sentence| sentence.tokens.len()).sum();
+        self.index.reserve(tokens / 3);
         for (sentence, strength) in text.sentences.iter().zip(strengths) {
             self.exposure = self.exposure.max(strength.near);
-            let tokens: Vec<Token> = sentence.tokens.iter().copied().filter(is_content).collect();
+            let content = sentence.tokens.iter().filter(|token| is_content(token));
+            let mut tokens = Vec::with_capacity(content.clone().count());
+            tokens.extend(content.copied());
             let place = Place { call: at, sentence: u16::try_from(sentences.len()).unwrap_or(u16::MAX) };
             for token in &tokens {
                 let postings = self.index.entry(token.fp.0).or_default();
@@ -271,7 +279,7 @@ pub(crate) fn weight(kind: TokenKind) -> f64 {
 
 /// The tool as a model knows it.
 pub(crate) fn tool_hash(call: &Call) -> NameHash {
-    NameHash::of("tool", call.tool.as_str())
+    call.tool.name_hash()
 }
 
 pub(crate) fn call_fingerprint(call: &Call) -> u64 {

@@ -1,6 +1,11 @@
 //! Bounded names and ids: parsed once at the edge, trusted inside.
 
+use crate::NameHash;
 use crate::limits::{ID_BYTES_MAX, NAME_BYTES_MAX};
+use serde::de::{Error as _, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smol_str::SmolStr;
+use std::borrow::Cow;
 
 /// Why a string is no id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,39 +40,51 @@ pub enum IdError {
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $what:literal, $max:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(Box<str>);
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(SmolStr);
 
         impl $name {
             /// Checks length (in bytes) and characters.
             pub fn new(text: &str) -> Result<Self, IdError> {
-                if text.is_empty() {
-                    return Err(IdError::Empty { what: $what });
-                }
-                if text.len() > $max {
-                    return Err(IdError::TooLong { what: $what, bytes: text.len(), limit: $max });
-                }
-                // Of bytes below 0x80 those below 0x20 and 0x7f are controls; U+0080 to U+009F are two bytes long.
-                if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
-                    return Ok(Self(text.into()));
-                }
-                match text.char_indices().find(|(_, c)| c.is_control()) {
-                    Some((at, _)) => Err(IdError::Control { what: $what, at }),
-                    None => Ok(Self(text.into())),
-                }
+                check(text, $what, $max).map(|()| Self(text.into()))
             }
             /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
         }
-        impl TryFrom<String> for $name {
-            type Error = IdError;
-            fn try_from(text: String) -> Result<Self, IdError> {
-                Self::new(&text)
+        common!($name);
+    };
+}
+
+/// As `id!`, of a name that models know by its hash in the role of the second string: computed once, where the name is
+/// read.
+macro_rules! hashed {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $role:literal, $max:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(SmolStr, NameHash);
+
+        impl $name {
+            /// Checks length (in bytes) and characters.
+            pub fn new(text: &str) -> Result<Self, IdError> {
+                check(text, $what, $max).map(|()| Self(text.into(), NameHash::of($role, text)))
+            }
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+            #[doc = concat!("The name as a model knows it: its [`NameHash`] in the role of `", $role, "`.")]
+            pub fn name_hash(&self) -> NameHash {
+                self.1
             }
         }
+        common!($name);
+    };
+}
+
+macro_rules! common {
+    ($name:ident) => {
         impl std::str::FromStr for $name {
             type Err = IdError;
             fn from_str(text: &str) -> Result<Self, IdError> {
@@ -89,7 +106,53 @@ macro_rules! id {
                 f.write_str(&self.0)
             }
         }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+                out.serialize_str(&self.0)
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+                input.deserialize_str(Text).and_then(|text| Self::new(&text).map_err(D::Error::custom))
+            }
+        }
     };
+}
+
+fn check(text: &str, what: &'static str, limit: usize) -> Result<(), IdError> {
+    if text.is_empty() {
+        return Err(IdError::Empty { what });
+    }
+    if text.len() > limit {
+        return Err(IdError::TooLong { what, bytes: text.len(), limit });
+    }
+    // Of bytes below 0x80 those below 0x20 and 0x7f are controls; U+0080 to U+009F are two bytes long.
+    if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+        return Ok(());
+    }
+    match text.char_indices().find(|(_, c)| c.is_control()) {
+        Some((at, _)) => Err(IdError::Control { what, at }),
+        None => Ok(()),
+    }
+}
+
+/// A text, borrowed where the input lends it.
+struct Text;
+
+impl<'de> Visitor<'de> for Text {
+    type Value = Cow<'de, str>;
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a string")
+    }
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+    fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text))
+    }
 }
 
 id!(
@@ -113,12 +176,12 @@ id!(
 id!(
     /// The application or API the tool belongs to.
     App, "app", NAME_BYTES_MAX);
-id!(
+hashed!(
     /// The tool (or route template) that is called.
-    Tool, "tool", NAME_BYTES_MAX);
-id!(
+    Tool, "tool", "tool", NAME_BYTES_MAX);
+hashed!(
     /// Where a value stands in the arguments, e.g. `participants[].email`.
-    Path, "argument path", NAME_BYTES_MAX);
+    Path, "argument path", "path", NAME_BYTES_MAX);
 id!(
     /// One policy of the policy set.
     PolicyId, "policy", NAME_BYTES_MAX);

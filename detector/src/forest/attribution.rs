@@ -1,6 +1,6 @@
 //! Which feature isolated a row.
 
-use super::{Forest, HEIGHT, SLOTS, padded};
+use super::{Forest, HEIGHT, SLOTS, at_bottom, padded, step};
 use ndarray::ArrayView1;
 
 impl Forest {
@@ -18,10 +18,10 @@ impl Forest {
             let mut at = 0;
             for _ in 0..HEIGHT {
                 let feature = tree.features.get(at).copied().unwrap_or(0);
-                let next = tree.step(at, &row);
+                let next = step((tree.features, tree.thresholds), at, &row);
                 let mean = |node: usize| expected.get(node).filter(|_| node < SLOTS - 1).map(|mean| f64::from(*mean));
                 let before = mean(at).unwrap_or_default();
-                let after = mean(next).unwrap_or_else(|| tree.at_bottom(next));
+                let after = mean(next).unwrap_or_else(|| at_bottom(tree.lengths, next));
                 if let Some(part) = parts.get_mut(usize::from(feature)) {
                     *part += (before - after) / trees;
                 }

@@ -4,6 +4,7 @@
 
 use super::counts::Counts;
 use super::{ORDER, mix};
+use crate::fp::FpMap;
 use schema::NameHash;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,8 @@ pub(super) const UNKNOWN: u16 = u16::MAX;
 #[serde(from = "Counts", into = "Counts")]
 pub(super) struct Chain {
     counts: Counts,
+    /// Number of each tool.
+    symbols: FpMap<u16>,
     /// By length of context, none first.
     levels: Vec<Level>,
 }
@@ -24,8 +27,8 @@ pub(super) struct Chain {
 /// All contexts of one length, in flat arrays.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Level {
-    /// Hashes, ascending.
-    contexts: Vec<u64>,
+    /// Place of each context, by its hash.
+    contexts: FpMap<u32>,
     /// Where each context's followers begin; one more for the end.
     starts: Vec<u32>,
     /// Sum of each context's counts.
@@ -52,7 +55,8 @@ impl From<Counts> for Chain {
             });
         }
         levels.reverse();
-        Self { counts, levels }
+        let symbols = counts.symbols().collect();
+        Self { counts, symbols, levels }
     }
 }
 
@@ -65,7 +69,7 @@ impl From<Chain> for Counts {
 impl Chain {
     /// The tool's number.
     pub(super) fn symbol(&self, tool: NameHash) -> u16 {
-        self.counts.symbol(tool)
+        self.symbols.get(&tool.0).copied().unwrap_or(UNKNOWN)
     }
 
     /// Tools told apart.
@@ -82,8 +86,8 @@ impl Chain {
             if let Some(earlier) = back_of(history, back) {
                 hash = mix(hash, u64::from(earlier));
             }
-            let Ok(at) = level.contexts.binary_search(&hash) else { break };
-            let (mine, lower) = level.of_context(at, next);
+            let Some(at) = level.contexts.get(&hash) else { break };
+            let (mine, lower) = level.of_context(*at as usize, next);
             seen += u32::from(mine.is_some());
             p = mine.unwrap_or(0.0) + lower * p;
         }
@@ -116,8 +120,8 @@ impl Level {
         let (once, twice) = (often(1), often(2));
         let discount = if once > 0.0 { (once / (once + 2.0 * twice)).clamp(0.05, 0.95) } else { 0.5 };
         let mut level = Self { discount, ..Self::default() };
-        for (hash, followers) in groups {
-            level.contexts.push(hash);
+        for ((hash, followers), at) in groups.into_iter().zip(0..) {
+            level.contexts.entry(hash).or_insert(at);
             level.starts.push(level.symbols.len() as u32);
             level.totals.push(followers.iter().map(|(_, count)| f64::from(*count)).sum());
             level.symbols.extend(followers.iter().map(|(symbol, _)| *symbol));

@@ -69,6 +69,11 @@ impl Counts {
         }
     }
 
+    /// Every tool, as the hash of its name, with its number.
+    pub(super) fn symbols(&self) -> impl Iterator<Item = (u64, u16)> {
+        self.vocabulary.iter().map(|tool| tool.0).zip(1..)
+    }
+
     /// Tools told apart.
     pub(super) fn tools(&self) -> usize {
         self.vocabulary.len()

@@ -3,13 +3,34 @@
 //! Source: MacKay and Bauman Peto, "A hierarchical Dirichlet language model", Nat. Lang. Eng. 1(3), 1995.
 
 use super::{SequenceState, Symbol, mix};
+use crate::fp::FpMap;
 use serde::{Deserialize, Serialize};
 
-/// How often things were seen, by hash: flat, sorted, mergeable.
+/// How often things were seen, by hash; mergeable.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Tally {
+#[serde(from = "Flat", into = "Flat")]
+pub(super) struct Tally(FpMap<u32>);
+
+/// The same as the file has it: keys, ascending, and their counts.
+#[derive(Serialize, Deserialize)]
+struct Flat {
     keys: Vec<u64>,
     counts: Vec<u32>,
+}
+
+impl From<Flat> for Tally {
+    fn from(flat: Flat) -> Self {
+        Self(flat.keys.into_iter().zip(flat.counts).collect())
+    }
+}
+
+impl From<Tally> for Flat {
+    fn from(tally: Tally) -> Self {
+        let mut entries: Vec<(u64, u32)> = tally.0.into_iter().collect();
+        entries.sort_unstable_by_key(|(key, _)| *key);
+        let (keys, counts) = entries.into_iter().unzip();
+        Self { keys, counts }
+    }
 }
 
 /// How often the tool followed the one before, out of how often anything did.
@@ -62,32 +83,22 @@ impl Ratio {
 impl Tally {
     /// Counts sessions.
     pub(super) fn of<'s>(sessions: impl Iterator<Item = &'s [Symbol]>) -> Self {
-        let mut keys = Vec::new();
+        let mut tally = Self::default();
         for session in sessions {
             let mut before = START;
             for call in session {
-                keys.extend(scope_keys(before, call).into_iter().flatten());
-                keys.extend(shape_keys(before, call).into_iter().flatten());
+                let keys = [scope_keys(before, call), shape_keys(before, call)];
+                keys.into_iter().flatten().flatten().for_each(|key| tally.count(key, 1));
                 before = call.tool.0;
             }
-        }
-        keys.sort_unstable();
-        let mut tally = Self::default();
-        for key in keys {
-            tally.count(key, 1);
         }
         tally
     }
 
     /// The counts of both.
     pub(super) fn merge(&self, other: &Self) -> Self {
-        let entries = |t: &Self| t.keys.iter().copied().zip(t.counts.iter().copied()).collect::<Vec<_>>();
-        let mut all = [entries(self), entries(other)].concat();
-        all.sort_unstable_by_key(|(key, _)| *key);
-        let mut merged = Self::default();
-        for (key, count) in all {
-            merged.count(key, count);
-        }
+        let mut merged = self.clone();
+        other.0.iter().for_each(|(key, count)| merged.count(*key, *count));
         merged
     }
 
@@ -109,18 +120,12 @@ impl Tally {
     }
 
     fn get(&self, key: u64) -> u32 {
-        self.keys.binary_search(&key).ok().and_then(|at| self.counts.get(at)).copied().unwrap_or(0)
+        self.0.get(&key).copied().unwrap_or(0)
     }
 
-    /// Adds to a key that is not below the last one.
     fn count(&mut self, key: u64, n: u32) {
-        match (self.keys.last(), self.counts.last_mut()) {
-            (Some(last), Some(count)) if *last == key => *count = count.saturating_add(n),
-            _ => {
-                self.keys.push(key);
-                self.counts.push(n);
-            }
-        }
+        let count = self.0.entry(key).or_default();
+        *count = count.saturating_add(n);
     }
 }
 

@@ -1,22 +1,5 @@
-//! How a session's maps and tokens are written in a checkpoint: in one order, whatever order they came in, so that equal
-//! states have equal bytes. Fields are named, and an absent one is its default: a build that adds one still reads what
-//! older builds wrote.
-
-/// A map from fingerprints, by rising fingerprint.
-pub(super) mod sorted {
-    use crate::fp::FpMap;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(crate) fn serialize<V: Serialize, S: Serializer>(map: &FpMap<V>, out: S) -> Result<S::Ok, S::Error> {
-        let mut entries: Vec<(&u64, &V)> = map.iter().collect();
-        entries.sort_unstable_by_key(|(fp, _)| **fp);
-        out.collect_seq(entries)
-    }
-
-    pub(crate) fn deserialize<'de, V: Deserialize<'de>, D: Deserializer<'de>>(input: D) -> Result<FpMap<V>, D::Error> {
-        Ok(Vec::<(u64, V)>::deserialize(input)?.into_iter().collect())
-    }
-}
+//! How a session's tokens are written in a checkpoint. Fields are named, and an absent one is its default: a build that
+//! adds one still reads what older builds wrote.
 
 /// Tokens as nine bytes each: kind, then the fingerprint's little-endian word.
 pub(super) mod packed {
@@ -53,5 +36,19 @@ pub(super) mod packed {
             }
         }
         input.deserialize_bytes(Packed)
+    }
+}
+
+/// Places as a list.
+pub(super) mod places {
+    use crate::state::{Place, Places};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(places: &Places, out: S) -> Result<S::Ok, S::Error> {
+        places.as_slice().serialize(out)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Places, D::Error> {
+        Vec::<Place>::deserialize(input).map(Places::from_vec)
     }
 }

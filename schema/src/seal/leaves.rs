@@ -89,9 +89,15 @@ impl Walk<'_> {
             [only] => only.fp,
             _ => {
                 self.scratch.clear();
-                self.scratch.extend(
-                    text.split_whitespace().flat_map(|word| word.chars().flat_map(char::to_lowercase).chain([' '])),
-                );
+                for word in text.split_whitespace() {
+                    self.scratch.push_str(word);
+                    self.scratch.push(' ');
+                }
+                match self.scratch.is_ascii() {
+                    true => self.scratch.make_ascii_lowercase(),
+                    // Letter by letter: whether a sigma ends its word makes no difference.
+                    false => self.scratch = self.scratch.chars().flat_map(char::to_lowercase).collect(),
+                }
                 key.fingerprint(SPACE_WHOLE, self.scratch.as_bytes())
             }
         };

@@ -283,7 +283,7 @@ const SHORT: usize = 3;
 fn quotes(slice: &str) -> bool {
     let bytes = slice.as_bytes();
     bytes.contains(&b'"')
-        || bytes.iter().zip(bytes.iter().skip(1)).any(|pair| pair == (&b' ', &b'\''))
+        || (bytes.contains(&b'\'') && bytes.windows(2).any(|pair| pair == b" '"))
         || (!slice.is_ascii() && slice.contains(['“', '«']))
 }
 
@@ -404,7 +404,13 @@ fn is_bullet_start(c: char) -> bool {
 
 /// Length of a `key:` at the start of a line, where there is one.
 fn key_length(line: &str) -> Option<usize> {
-    let end = line.find(':')?;
+    // Most lines are decided by their first space.
+    let of_key = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'"' | b'\'');
+    let end = match line.bytes().enumerate().find(|(_, b)| !of_key(*b))? {
+        (at, b':') => at,
+        (_, b) if b.is_ascii() => return None,
+        _ => line.find(':')?,
+    };
     let key = line.get(..end)?.trim_matches(['"', '\'']);
     let after = line.get(end + 1..)?;
     let named =

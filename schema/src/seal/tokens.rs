@@ -29,7 +29,7 @@ pub(super) fn pieces(slice: &str, scratch: &mut String, visit: &mut dyn FnMut(Pi
     let mut state = State { first: true, clause: true };
     for chunk in Chunks(Some(slice)) {
         if is_plain(chunk) {
-            word_piece(chunk, scratch, &mut state, visit);
+            plain_word(chunk, scratch, &mut state, visit);
             continue;
         }
         let opens = chunk.trim_start_matches(is_edge);
@@ -40,7 +40,7 @@ pub(super) fn pieces(slice: &str, scratch: &mut String, visit: &mut dyn FnMut(Pi
         }
         let tail = opens.get(body.len()..).unwrap_or_default();
         match is_plain(body) {
-            true => word_piece(body, scratch, &mut state, visit),
+            true => plain_word(body, scratch, &mut state, visit),
             false => piece_of_chunk(body, scratch, &mut state, visit),
         }
         state.clause |= tail.contains(is_clause);
@@ -104,7 +104,9 @@ pub(super) fn of_name(name: &str, key: &SessionKey) -> Vec<Token> {
             spaced.push(' ');
         }
         lower_before = c.is_lowercase();
-        if c.is_alphanumeric() {
+        if c.is_ascii_alphanumeric() {
+            spaced.push(c.to_ascii_lowercase());
+        } else if c.is_alphanumeric() {
             spaced.extend(c.to_lowercase());
         } else {
             spaced.push(' ');
@@ -219,6 +221,28 @@ fn word_piece(word: &str, scratch: &mut String, state: &mut State, visit: &mut d
     lower_into(word, scratch);
     let quoted = !scratch.is_ascii() && scratch.contains('’');
     let class = if quoted { Class::of(&scratch.replace('’', "'")) } else { Class::of(scratch) };
+    lower_word(class, (capital, shouted), scratch, state, visit);
+}
+
+/// [`word_piece`] of a word that [`is_plain`], as most are.
+fn plain_word(word: &str, scratch: &mut String, state: &mut State, visit: &mut dyn FnMut(Piece<'_>)) {
+    let capital = word.as_bytes().first().is_some_and(u8::is_ascii_uppercase);
+    let shouted = capital && word.len() >= 3 && word.bytes().all(|b| b.is_ascii_uppercase());
+    scratch.clear();
+    scratch.push_str(word);
+    scratch.make_ascii_lowercase();
+    lower_word(Class::of(scratch), (capital, shouted), scratch, state, visit);
+}
+
+/// A word that stands in `scratch` in lower case; `written`: with a capital, in capitals throughout.
+fn lower_word(
+    class: Class,
+    written: (bool, bool),
+    scratch: &mut String,
+    state: &mut State,
+    visit: &mut dyn FnMut(Piece<'_>),
+) {
+    let (capital, shouted) = written;
     let inflected =
         (scratch.ends_with('s') && !scratch.ends_with("ss")) || scratch.ends_with("ed") || scratch.ends_with("ing");
     let kind = match (class.any(), scratch.len()) {

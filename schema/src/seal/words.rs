@@ -230,6 +230,10 @@ const AUXILIARY: &[&str] = &[
 
 /// Whether a stem (five letters) is a noun for deeds that are written down somewhere: *instructions*, *tasks*, *requests*.
 pub(super) fn is_deed(stem: &str) -> bool {
+    // Most words are none by their first letter or their length.
+    if !(4..=6).contains(&stem.len()) || !stem.starts_with(['a', 'c', 'd', 'g', 'h', 'i', 'r', 't']) {
+        return false;
+    }
     static ALL: LazyLock<Vec<u128>> = LazyLock::new(|| {
         let mut all: Vec<u128> = DEED.iter().filter_map(|stem| packed(stem)).collect();
         all.sort_unstable();
