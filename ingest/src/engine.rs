@@ -132,7 +132,7 @@ impl Answered {
             let of_topic = match sent.iter().position(|(topic, _)| *topic == output.topic) {
                 Some(at) => sent.get_mut(at),
                 None => {
-                    sent.push((&output.topic, Sent::default()));
+                    sent.push((output.topic, Sent::default()));
                     sent.last_mut()
                 }
             };

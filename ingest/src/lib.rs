@@ -22,8 +22,10 @@ mod client; // settings shared by every client of ours
 mod dead_letter;
 mod delivery; // reports of what was written
 mod error;
+mod outputs;
 mod record;
 
 pub use dead_letter::dead_letter;
 pub use error::{IngestError, RestoreError};
+pub use outputs::{Outputs, Written};
 pub use record::{Operator, Output, Partition, Record};

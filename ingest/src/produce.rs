@@ -5,7 +5,7 @@ use crate::cluster::Cluster;
 use crate::delivery::{Deliveries, drained};
 use crate::engine::Progress;
 use crate::read_back::Reader;
-use crate::{IngestError, Output};
+use crate::{IngestError, Output, Written};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
@@ -128,11 +128,18 @@ impl Sender {
 }
 
 impl Output {
-    /// The record as librdkafka takes it: an empty key or value is none.
+    /// The record as librdkafka takes it.
     pub(crate) fn to_kafka(&self) -> BaseRecord<'_, [u8], [u8]> {
-        let mut record = BaseRecord::to(&self.topic);
-        record.key = Some(self.key.as_slice()).filter(|key| !key.is_empty());
-        record.payload = Some(self.payload.as_slice()).filter(|payload| !payload.is_empty());
+        Written { topic: &self.topic, key: &self.key, payload: &self.payload }.to_kafka()
+    }
+}
+
+impl<'a> Written<'a> {
+    /// The record as librdkafka takes it: an empty key or value is none.
+    pub(crate) fn to_kafka(self) -> BaseRecord<'a, [u8], [u8]> {
+        let mut record = BaseRecord::to(self.topic);
+        record.key = Some(self.key).filter(|key| !key.is_empty());
+        record.payload = Some(self.payload).filter(|payload| !payload.is_empty());
         record
     }
 }

@@ -1,7 +1,7 @@
 //! What goes into an operator and what comes out.
 
-use crate::RestoreError;
 use crate::checkpoint::{Entries, Scope};
+use crate::{Outputs, RestoreError};
 use schema::{Digest, Millis};
 use std::sync::Arc;
 
@@ -52,7 +52,9 @@ impl Record {
 
     /// `topic/partition/offset`, e.g. `agent.calls/3/1042`: names the record for good.
     pub fn id(&self) -> String {
-        format!("{}/{}/{}", self.topic, self.partition, self.offset)
+        // Asked of every record: without the formatter.
+        let (partition, offset) = (self.partition.to_string(), self.offset.to_string());
+        [&*self.topic, "/", &partition, "/", &offset].concat()
     }
 }
 
@@ -83,15 +85,13 @@ pub trait Operator: Send {
     /// lies between was answered by an earlier owner and is folded in silence. Default: nothing depends on it.
     fn begin(&mut self, _from: i64, _live_from: i64) {}
 
-    /// Moves the state past `record` and says what to write. Never fails: what cannot be read becomes a
+    /// Moves the state past `record` and adds to `out` what to write. Never fails: what cannot be read becomes a
     /// [dead letter](crate::dead_letter).
-    fn apply(&mut self, record: &Record) -> Vec<Output>;
+    fn apply(&mut self, record: &Record, out: &mut Outputs);
 
     /// What is to be written once a batch, after the answers to its records: for topics of which only the last record
     /// of a key counts. Default: nothing.
-    fn complete(&mut self) -> Vec<Output> {
-        Vec::new()
-    }
+    fn complete(&mut self, _out: &mut Outputs) {}
 
     /// The state, or what of it is new, for a checkpoint. Default: there is no state.
     fn entries(&mut self, _scope: Scope) -> Entries {

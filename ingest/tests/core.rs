@@ -4,16 +4,16 @@
 use ingest::checkpoint::{Entries, Scope};
 use ingest::engine::Limits;
 use ingest::engine::core::{Action, Core, Input, Persistence, Start};
-use ingest::{Operator, Output, Partition, Record};
+use ingest::{Operator, Outputs, Partition, Record};
 use schema::Millis;
 
 /// Answers every record with its offset; the state is the last one.
 struct Offsets(Vec<u8>);
 
 impl Operator for Offsets {
-    fn apply(&mut self, record: &Record) -> Vec<Output> {
+    fn apply(&mut self, record: &Record, out: &mut Outputs) {
         self.0 = record.offset.to_string().into_bytes();
-        vec![Output { topic: "out".to_owned(), key: vec![], payload: self.0.clone() }]
+        out.push("out", b"", &self.0);
     }
     fn entries(&mut self, _: Scope) -> Entries {
         Entries::whole(&self.0)
@@ -51,7 +51,7 @@ fn check(core: &mut Core<Factory>, inputs: Vec<Input>, expected: &str) {
 fn said(action: &Action) -> String {
     match action {
         Action::Commit(batch) => {
-            let outputs: Vec<&str> = batch.outputs().map(|o| std::str::from_utf8(&o.payload).unwrap()).collect();
+            let outputs: Vec<&str> = batch.outputs().map(|o| std::str::from_utf8(o.payload).unwrap()).collect();
             format!("commit {} up to {}", outputs.join(" "), batch.parts[0].next)
         }
         Action::Persist(_, checkpoint) => {

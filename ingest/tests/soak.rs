@@ -11,7 +11,7 @@ use ingest::engine::{EngineConfig, Membership};
 use ingest::produce::send_all;
 use ingest::read_back::Reader;
 use ingest::topics::{self, TopicSpec};
-use ingest::{Operator, Partition};
+use ingest::{Operator, Outputs, Partition};
 use kafka::RealKafka;
 use rand::{Rng as _, SeedableRng as _};
 use std::collections::BTreeMap;
@@ -100,7 +100,7 @@ async fn engines_killed_at_random_answer_every_call_once() {
     for record in &records {
         let fold = folds.entry(record.partition);
         let (operator, next) = fold.or_insert_with(|| (factory(Partition::new(&calls, record.partition)), 0));
-        operator.apply(record);
+        operator.apply(record, &mut Outputs::default());
         *next = record.offset + 1;
     }
     for (partition, (mut operator, next)) in folds {

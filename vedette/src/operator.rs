@@ -5,7 +5,7 @@ use crate::pipeline::{Judged, Parts, Pipeline};
 use crate::sinks::{self, Decisions, Standings};
 use crate::tally::{Share, Tally};
 use ingest::checkpoint::{Entries, Scope};
-use ingest::{Operator, Output, Partition, Record, RestoreError};
+use ingest::{Operator, Outputs, Partition, Record, RestoreError};
 use schema::decode::{Received, sealed};
 use schema::{Digest, Millis};
 use std::sync::Arc;
@@ -94,22 +94,20 @@ impl Operator for Judge {
         }
     }
 
-    fn apply(&mut self, record: &Record) -> Vec<Output> {
+    fn apply(&mut self, record: &Record, out: &mut Outputs) {
         if record.at < self.since {
-            return Vec::new();
+            return;
         }
         if let Some(in_force) = &mut self.in_force
             && let Some(turn) = in_force.turn(record.offset, self.pipeline.parts().detector.digest())
         {
             turn.detector.into_iter().for_each(|detector| self.pipeline.put_in_force(detector));
-            let mut outputs: Vec<Output> = turn.output.into_iter().collect();
-            outputs.extend(self.answer(record));
-            return outputs;
+            out.extend(turn.output);
         }
-        self.answer(record)
+        self.answer(record, out);
     }
 
-    fn complete(&mut self) -> Vec<Output> {
+    fn complete(&mut self, out: &mut Outputs) {
         self.pipeline.tick(self.now);
         if let Some(share) = &mut self.share {
             share.tell(&self.pipeline);
@@ -117,7 +115,7 @@ impl Operator for Judge {
         if let Some(in_force) = &mut self.in_force {
             in_force.batch_ended();
         }
-        self.standings.take()
+        self.standings.write(out);
     }
 
     fn entries(&mut self, scope: Scope) -> Entries {
@@ -134,38 +132,39 @@ impl Operator for Judge {
 }
 
 impl Judge {
-    fn answer(&mut self, record: &Record) -> Vec<Output> {
+    fn answer(&mut self, record: &Record, out: &mut Outputs) {
         self.now = self.now.max(record.at);
         let received = Received { at: record.at, id: record.id() };
         if self.source == Source::Sealed {
-            return self.apply_sealed(record, &received);
+            return self.apply_sealed(record, &received, out);
         }
         let decoded = self.pipeline.parts().decoders.of_topic(&record.topic).decode(&record.payload, &received);
         let key = &self.pipeline.parts().key;
-        let mut outputs: Vec<Output> =
-            decoded.dead.iter().map(|error| ingest::dead_letter(key, record, error)).collect();
+        out.extend(decoded.dead.iter().map(|error| ingest::dead_letter(key, record, error)));
         for raw in &decoded.calls {
             if let Some(judged) = self.pipeline.judge(raw) {
-                outputs.extend(self.written(judged));
+                self.write(judged, out);
             }
         }
-        outputs
     }
 
-    fn apply_sealed(&mut self, record: &Record, received: &Received) -> Vec<Output> {
+    fn apply_sealed(&mut self, record: &Record, received: &Received, out: &mut Outputs) {
         match sealed::decode(&record.payload, received) {
-            Ok(call) => self.pipeline.judge_from_device(call).map(|judged| self.written(judged)).unwrap_or_default(),
-            Err(error) => vec![ingest::dead_letter(&self.pipeline.parts().key, record, &error)],
+            Ok(call) => {
+                if let Some(judged) = self.pipeline.judge_from_device(call) {
+                    self.write(judged, out);
+                }
+            }
+            Err(error) => out.extend([ingest::dead_letter(&self.pipeline.parts().key, record, &error)]),
         }
     }
 
-    fn written(&mut self, judged: Judged) -> Vec<Output> {
+    fn write(&mut self, judged: Judged, out: &mut Outputs) {
         let decision = match self.decisions {
             Decisions::All => Some(self.pipeline.decide(&judged)),
             Decisions::None => None,
         };
-        let outputs = sinks::records(&judged, decision.as_ref());
+        sinks::write(&judged, decision.as_ref(), out);
         self.standings.put(judged.session, judged.standing);
-        outputs
     }
 }

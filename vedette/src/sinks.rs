@@ -3,7 +3,7 @@
 mod ocsf;
 
 use crate::pipeline::Judged;
-use ingest::Output;
+use ingest::Outputs;
 use schema::{Decision, Standing, StateId, Uniform, topics};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -19,15 +19,16 @@ pub enum Decisions {
     None,
 }
 
-/// Verdict, decision, and an alert where there is news of the session's incident.
-pub fn records(judged: &Judged, decision: Option<&Decision>) -> Vec<Output> {
+/// Adds verdict, decision, and an alert where there is news of the session's incident.
+pub fn write(judged: &Judged, decision: Option<&Decision>, out: &mut Outputs) {
     let key = judged.verdict.session.as_str().as_bytes();
-    let mut outputs = vec![record(topics::VERDICTS, key, &judged.verdict)];
-    outputs.extend(decision.map(|decision| record(topics::DECISIONS, key, decision)));
-    if let Some((news, incident)) = &judged.alert {
-        outputs.push(record(topics::ALERTS, key, &ocsf::finding(judged, *news, incident)));
+    record(topics::VERDICTS, key, &judged.verdict, out);
+    if let Some(decision) = decision {
+        record(topics::DECISIONS, key, decision, out);
     }
-    outputs
+    if let Some((news, incident)) = &judged.alert {
+        record(topics::ALERTS, key, &ocsf::finding(judged, *news, incident), out);
+    }
 }
 
 /// The last standing of each session of a batch: the topic is compacted, so earlier ones tell nobody anything.
@@ -47,22 +48,18 @@ impl Standings {
         }
     }
 
-    /// All of them as records, in the order their sessions came; none is left.
-    pub fn take(&mut self) -> Vec<Output> {
+    /// Adds all of them as records, in the order their sessions came; none is left.
+    pub fn write(&mut self, out: &mut Outputs) {
         self.at.clear();
-        let outputs = |standing: Standing| record(topics::STANDING, standing.session.as_str().as_bytes(), &standing);
-        self.last.drain(..).map(outputs).collect()
+        for standing in self.last.drain(..) {
+            record(topics::STANDING, standing.session.as_str().as_bytes(), &standing, out);
+        }
     }
 }
 
-fn record(topic: &str, key: &[u8], value: &impl Serialize) -> Output {
-    // INVARIANT: strings, integers and finite numbers only, so the record is always representable.
-    let mut payload = Vec::with_capacity(RECORD_BYTES);
-    if serde_json::to_writer(&mut payload, value).is_err() {
-        payload.clear();
-    }
-    Output { topic: topic.to_owned(), key: key.to_vec(), payload }
+fn record(topic: &str, key: &[u8], value: &impl Serialize, out: &mut Outputs) {
+    out.write(topic, key, |payload| {
+        // INVARIANT: strings, integers and finite numbers only, so the record is always representable.
+        let _ = serde_json::to_writer(payload, value);
+    });
 }
-
-/// Most records are shorter.
-const RECORD_BYTES: usize = 384;

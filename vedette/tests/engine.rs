@@ -10,7 +10,7 @@ mod world;
 
 use ingest::checkpoint::{Bucket, CheckpointStore as _, Entries, Scope};
 use ingest::produce::send_all;
-use ingest::{Operator as _, Output, Partition, Record};
+use ingest::{Operator as _, Output, Outputs, Partition, Record};
 use kafka::RealKafka;
 use rand::{Rng as _, SeedableRng as _};
 use rdkafka::Message as _;
@@ -226,7 +226,7 @@ async fn engines_killed_at_random_say_of_every_call_once_what_score_says() {
     let mut single: BTreeMap<i32, (Judge, i64)> = BTreeMap::new();
     for call in read_all(&broker, topics::CALLS) {
         let (judge, next) = single.entry(call.partition).or_insert_with(|| (Judge::new(Arc::clone(&parts)).kept(), 0));
-        judge.apply(&call);
+        judge.apply(&call, &mut Outputs::default());
         *next = call.offset + 1;
     }
     let store = Bucket::open(world.path("checkpoints").to_str().unwrap()).unwrap();

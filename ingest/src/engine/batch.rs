@@ -1,6 +1,6 @@
 //! What goes to Kafka in one transaction.
 
-use crate::{Output, Partition};
+use crate::{Outputs, Partition, Written};
 
 /// Outputs and the input offsets they answer, to be written together or not at all.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -19,25 +19,23 @@ pub struct Part {
     /// First offset not answered yet: what is committed for the partition.
     pub next: i64,
     /// Outputs in the order of their inputs.
-    pub outputs: Vec<Output>,
+    pub outputs: Outputs,
     /// Input records answered.
     pub records: u64,
     /// Bytes of those records.
     pub record_bytes: u64,
-    /// Bytes of the outputs.
-    pub output_bytes: u64,
 }
 
 impl Part {
     pub(crate) fn new(partition: Partition, tenure: u64, next: i64) -> Self {
-        Self { partition, tenure, next, outputs: Vec::new(), records: 0, record_bytes: 0, output_bytes: 0 }
+        Self { partition, tenure, next, outputs: Outputs::default(), records: 0, record_bytes: 0 }
     }
 }
 
 impl Batch {
     /// Outputs of every part.
-    pub fn outputs(&self) -> impl Iterator<Item = &Output> {
-        self.parts.iter().flat_map(|part| &part.outputs)
+    pub fn outputs(&self) -> impl Iterator<Item = Written<'_>> {
+        self.parts.iter().flat_map(|part| part.outputs.iter())
     }
 
     /// Input records answered.

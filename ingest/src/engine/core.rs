@@ -145,14 +145,15 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
         })
     }
 
-    fn assign(&mut self, partition: Partition, start: Start) -> Result<(), RefusedState> {
+    fn assign(&mut self, partition: Partition, mut start: Start) -> Result<(), RefusedState> {
         self.lose(std::slice::from_ref(&partition));
         let mut operator = (self.factory)(partition.clone());
         operator.begin(start.from, start.live_from);
-        if let Some(checkpoint) = &start.checkpoint {
+        if let Some(checkpoint) = &mut start.checkpoint {
             let offset = checkpoint.offset;
-            for segment in &checkpoint.segments {
-                operator.restore(segment).map_err(|source| RefusedState {
+            // Each is let go of as soon as it is taken in.
+            for segment in std::mem::take(&mut checkpoint.segments) {
+                operator.restore(&segment).map_err(|source| RefusedState {
                     partition: partition.clone(),
                     offset,
                     source,
@@ -184,7 +185,7 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
             let lost = partitions.contains(&slot.partition);
             if lost {
                 filling.records -= slot.filling.records;
-                filling.bytes -= slot.filling.output_bytes;
+                filling.bytes -= slot.filling.outputs.bytes();
             }
             !lost
         });
@@ -201,18 +202,17 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
             self.counts.passed_over += 1;
             return;
         }
-        let outputs = slot.operator.apply(record);
         slot.next = record.offset + 1;
         slot.since_checkpoint += 1;
         if record.offset < slot.live_from {
             self.counts.replayed += 1;
-            slot.operator.complete(); // its owner of then has written that, too
+            slot.replay(record);
             return;
         }
         if self.filling.records == 0 {
             self.filling.since = self.now;
         }
-        let bytes = slot.answer(record, outputs);
+        let bytes = slot.answer(record);
         self.filling.records += 1;
         self.filling.bytes += bytes;
     }

@@ -3,7 +3,7 @@
 use super::batch::Part;
 use super::core::{Limits, Start};
 use crate::checkpoint::{Checkpoint, Scope};
-use crate::{Operator, Output, Partition, Record};
+use crate::{Operator, Outputs, Partition, Record};
 use schema::Millis;
 
 /// A partition's operator, and how far it has come.
@@ -62,25 +62,26 @@ impl Slot {
         self.partition.number == record.partition && self.partition.topic == record.topic
     }
 
-    /// Adds the answer to one record to what waits; returns its bytes.
-    pub(super) fn answer(&mut self, record: &Record, outputs: Vec<Output>) -> u64 {
+    /// Folds a record in silence: what it led to was written by the partition's owner of then.
+    pub(super) fn replay(&mut self, record: &Record) {
+        let mut written = Outputs::default();
+        self.operator.apply(record, &mut written);
+        self.operator.complete(&mut written);
+    }
+
+    /// Folds a record and adds the answer to what waits; returns the answer's bytes.
+    pub(super) fn answer(&mut self, record: &Record) -> u64 {
+        let before = self.filling.outputs.bytes();
+        self.operator.apply(record, &mut self.filling.outputs);
         self.filling.next = record.offset + 1;
         self.filling.records += 1;
         self.filling.record_bytes += record.bytes();
-        self.add(outputs)
-    }
-
-    fn add(&mut self, outputs: Vec<Output>) -> u64 {
-        let bytes = outputs.iter().map(Output::bytes).sum();
-        self.filling.outputs.extend(outputs);
-        self.filling.output_bytes += bytes;
-        bytes
+        self.filling.outputs.bytes() - before
     }
 
     /// What waits, completed.
     pub(super) fn take_part(&mut self) -> Part {
-        let last = self.operator.complete();
-        self.add(last);
+        self.operator.complete(&mut self.filling.outputs);
         self.in_flight = true;
         let empty = Part::new(self.partition.clone(), self.tenure, self.next);
         std::mem::replace(&mut self.filling, empty)

@@ -160,7 +160,7 @@ impl Writer {
                         let served = deliveries.served();
                         self.runtime.block_on(deliveries.reached(served + (self.sent - served).div_ceil(2)));
                     }
-                    Err((error, _)) => return Err(self.refused(&output.topic, &error)),
+                    Err((error, _)) => return Err(self.refused(output.topic, &error)),
                 }
             }
             self.sent += 1;

@@ -8,7 +8,7 @@ use ingest::checkpoint::{Entries, Scope};
 use ingest::engine::{self, EngineConfig, Summary};
 use ingest::read_back::Reader;
 use ingest::topics::TopicSpec;
-use ingest::{IngestError, Operator, Output, Partition, Record, RestoreError, dead_letter};
+use ingest::{IngestError, Operator, Output, Outputs, Partition, Record, RestoreError, dead_letter};
 use schema::decode::{Received, native};
 use schema::{TenantKey, topics};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,18 +36,18 @@ impl Tally {
 }
 
 impl Operator for Tally {
-    fn apply(&mut self, record: &Record) -> Vec<Output> {
+    fn apply(&mut self, record: &Record, out: &mut Outputs) {
         let received = Received { at: record.at, id: record.id() };
         let call = match native::decode(&record.payload, &received) {
             Ok(call) => call,
-            Err(error) => return vec![dead_letter(&self.key, record, &error)],
+            Err(error) => return out.extend([dead_letter(&self.key, record, &error)]),
         };
         let session = call.session.to_string();
         let count = self.calls.entry(session.clone()).or_default();
         *count += 1;
         self.changed.insert(session.clone());
         let payload = format!("{session} {count} {}", record.id()).into_bytes();
-        vec![Output { topic: self.verdicts.clone(), key: session.into_bytes(), payload }]
+        out.push(&self.verdicts, session.as_bytes(), &payload);
     }
 
     fn entries(&mut self, scope: Scope) -> Entries {

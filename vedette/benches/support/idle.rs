@@ -4,7 +4,7 @@
 
 use super::load;
 use ingest::checkpoint::{Bucket, Checkpoint, CheckpointStore as _, Scope};
-use ingest::{Operator as _, Partition, Record};
+use ingest::{Operator as _, Outputs, Partition, Record};
 use schema::{Millis, topics};
 use std::process::Command;
 use std::sync::Arc;
@@ -54,16 +54,17 @@ pub fn measure(parts: &Arc<Parts>) {
         payload: load::call_of("", n, SESSIONS).payload,
     };
     let before = rss_bytes();
-    let mut judge = new();
+    let (mut judge, mut out) = (new(), Outputs::default());
     let (mut since, mut stored) = (None, 0);
     for n in 0..SESSIONS * CALLS {
-        judge.apply(&record(n));
+        judge.apply(&record(n), &mut out);
         if (n + 1) % CHECKPOINT_CALLS == 0 {
-            judge.complete();
+            judge.complete(&mut out);
+            out.clear();
             let scope = if since.is_none() { Scope::All } else { Scope::Changed };
             let offset = n as i64 + 1;
             let checkpoint = Checkpoint { offset, since, model: judge.model(), entries: judge.entries(scope) };
-            stored += checkpoint.entries.as_bytes().len();
+            stored += checkpoint.entries.bytes();
             store.save(&partition, &checkpoint).expect("a checkpoint");
             since = Some(offset);
         }
@@ -71,8 +72,8 @@ pub fn measure(parts: &Arc<Parts>) {
     // A call now and then, long after the others: the sessions are idle, and the allocator gives back what it holds.
     for second in 0..10 {
         let last = record(SESSIONS * CALLS);
-        judge.apply(&Record { at: Millis(last.at.0 + 3_600_000 + second * 1_000), ..last });
-        judge.complete();
+        judge.apply(&Record { at: Millis(last.at.0 + 3_600_000 + second * 1_000), ..last }, &mut out);
+        judge.complete(&mut out);
         std::thread::sleep(Duration::from_secs(1));
     }
     let rss = rss_bytes();
@@ -90,7 +91,7 @@ pub fn measure(parts: &Arc<Parts>) {
     for segment in stored.segments {
         judge.restore(&segment).expect("a state");
     }
-    judge.apply(&record(SESSIONS * CALLS));
+    judge.apply(&record(SESSIONS * CALLS), &mut out);
     let seconds = started.elapsed().as_secs_f64();
     println!("idle      taken over from the checkpoints in {seconds:.1} s");
     println!("{rss} {seconds:.3}");

@@ -6,7 +6,7 @@ use crate::kafka::RealKafka;
 use ingest::engine::{self, EngineConfig};
 use ingest::produce::send_all;
 use ingest::read_back::Reader;
-use ingest::{Operator, Output, Record};
+use ingest::{Operator, Outputs, Record};
 use schema::topics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,15 +27,15 @@ struct Timed {
 }
 
 impl Operator for Timed {
-    fn apply(&mut self, record: &Record) -> Vec<Output> {
+    fn apply(&mut self, record: &Record, out: &mut Outputs) {
         if let Some(appended) = number(&record.payload).and_then(|n| self.appended.get(n)) {
             appended.store(record.at.0, Ordering::Relaxed);
         }
-        self.judge.apply(record)
+        self.judge.apply(record, out);
     }
 
-    fn complete(&mut self) -> Vec<Output> {
-        self.judge.complete()
+    fn complete(&mut self, out: &mut Outputs) {
+        self.judge.complete(out);
     }
 }
 

@@ -2,7 +2,7 @@
 //! on the machine disturbs little).
 
 use super::load;
-use ingest::{Operator as _, Record};
+use ingest::{Operator as _, Outputs, Record};
 use schema::decode::{Received, native};
 use schema::{Millis, topics};
 use std::hint::black_box;
@@ -40,12 +40,14 @@ pub fn print(name: &str, parts: &Arc<Parts>, records: Vec<Vec<u8>>) {
         })
         .collect();
     let mut operator = Judge::new(Arc::clone(parts)).decisions(Decisions::None).kept();
+    let mut out = Outputs::default();
     let apply = cpu_us(count, || {
         for batch in kafka.chunks(BATCH) {
             for record in batch {
-                black_box(operator.apply(record));
+                operator.apply(record, &mut out);
             }
-            black_box(operator.complete());
+            operator.complete(&mut out);
+            black_box(&mut out).clear();
         }
     });
     println!(

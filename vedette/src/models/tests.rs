@@ -82,9 +82,11 @@ fn a_takeover_folds_again_under_the_models_that_were_in_force() {
             live.current.store(Arc::clone(&new));
         }
         if call.offset == swap {
-            judge.complete();
+            judge.complete(&mut Outputs::default());
         }
-        said.extend(judge.apply(call).into_iter().map(|output| (call.offset, output)));
+        let mut out = Outputs::default();
+        judge.apply(call, &mut out);
+        said.extend(out.iter().map(|output| (call.offset, output.to_output())));
     }
     assert_eq!(live.changes(), 1);
     let verdicts = said.iter().filter(|(_, output)| output.topic == topics::VERDICTS);
@@ -108,12 +110,15 @@ fn a_takeover_folds_again_under_the_models_that_were_in_force() {
         }
         let mut judge = Judge::new(parts(&new)).under(Some(successor.of(&partition))).kept();
         judge.begin(0, calls.len() as i64);
-        calls.iter().for_each(|call| drop((judge.apply(call), judge.complete())));
+        for call in &calls {
+            judge.apply(call, &mut Outputs::default());
+            judge.complete(&mut Outputs::default());
+        }
         assert_eq!(judge.model(), Some(new.digest()));
         assert_eq!(successor.changes(), 0, "nothing is taken up in silence");
         Entries::folded([&judge.entries(Scope::All)])
     };
-    judge.complete();
+    judge.complete(&mut Outputs::default());
     let left = Entries::folded([&judge.entries(Scope::All)]);
     assert!(folded(&changes) == left, "the same to the byte");
     assert!(folded(&[]) != left, "which the new model alone does not leave");

@@ -5,7 +5,7 @@ use crate::checkpoint::{Checkpoint, Entries, Scope, Stored};
 use crate::engine::batch::Batch;
 use crate::engine::core::{Action, Core, Input, Limits, Persistence, Start};
 use crate::engine::start::{Known, start};
-use crate::{Operator, Output, Partition, Record, RestoreError};
+use crate::{Operator, Output, Outputs, Partition, Record, RestoreError, Written};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use schema::{Digest, Millis};
@@ -26,7 +26,7 @@ struct Chain {
 }
 
 impl Operator for Chain {
-    fn apply(&mut self, record: &Record) -> Vec<Output> {
+    fn apply(&mut self, record: &Record, out: &mut Outputs) {
         let seen = [self.links.concat(), record.payload.clone()].concat();
         let at = record.offset as usize % self.links.len();
         self.links[at] = Digest::of(&seen).0.to_vec();
@@ -34,12 +34,11 @@ impl Operator for Chain {
         self.answered += 1;
         let count = if record.offset % 7 == 3 { 0 } else { 1 + usize::from(record.offset % 5 == 0) };
         let payload = &self.links[at];
-        let output = |n: usize| Output { topic: "out".to_owned(), key: vec![n as u8], payload: payload.clone() };
-        (0..count).map(output).collect()
+        (0..count).for_each(|n: usize| out.push("out", &[n as u8], payload));
     }
-    fn complete(&mut self) -> Vec<Output> {
+    fn complete(&mut self, out: &mut Outputs) {
         // One a batch, and of a batch's own records only: what was folded in silence must not show here.
-        vec![Output { topic: "completed".to_owned(), key: vec![], payload: vec![std::mem::take(&mut self.answered)] }]
+        out.push("completed", b"", &[std::mem::take(&mut self.answered)]);
     }
     fn entries(&mut self, scope: Scope) -> Entries {
         let changed = std::mem::take(&mut self.changed);
@@ -135,13 +134,13 @@ impl World {
         let (mut log, mut expected) = (BTreeMap::new(), BTreeMap::new());
         for number in 0..PARTITIONS {
             let partition = Partition::new("in", number);
-            let (mut records, mut outputs, mut states) = (Vec::new(), Vec::new(), vec![Entries::default()]);
+            let (mut records, mut outputs, mut states) = (Vec::new(), Outputs::default(), vec![Entries::default()]);
             let mut operator = Chain::default();
             for offset in 0..RECORDS {
                 let payload = chance.random::<[u8; 8]>().to_vec();
                 let topic = partition.topic.clone();
                 let record = Record { topic, partition: number, offset, at: Millis(0), key: None, payload };
-                outputs.extend(operator.apply(&record));
+                operator.apply(&record, &mut outputs);
                 states.push(operator.entries(Scope::All));
                 records.push(record);
             }
@@ -338,7 +337,8 @@ impl World {
         for part in batch.parts {
             let before = self.committed.insert(part.partition.clone(), part.next).unwrap_or(0);
             assert!(before < part.next, "{} is committed backwards: {before} to {}", part.partition, part.next);
-            let (completed, outputs): (Vec<Output>, _) = part.outputs.into_iter().partition(|o| o.topic == "completed");
+            let outputs = part.outputs.iter().map(Written::to_output);
+            let (completed, outputs): (Vec<Output>, Vec<Output>) = outputs.partition(|o| o.topic == "completed");
             let answered: u64 = completed.iter().map(|output| u64::from(output.payload[0])).sum();
             assert_eq!((completed.len(), answered), (1, part.records), "a batch is completed once, by its own records");
             self.visible.get_mut(&part.partition).unwrap().extend(outputs);
