@@ -8,6 +8,7 @@ mod bucket;
 mod entries;
 mod format;
 mod manifest;
+mod merge;
 
 pub use bucket::Bucket;
 pub use entries::{Entries, Scope};

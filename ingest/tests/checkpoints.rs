@@ -88,6 +88,51 @@ fn a_hundred_additions_stay_few_files_and_each_is_whole() {
     }
 }
 
+/// `count` keys from `from` on, each with 3 KB of what `round` says; every seventh is gone.
+fn large(from: u32, count: u32, round: u8) -> Entries {
+    let mut entries = Entries::default();
+    for n in (from..from + count).rev() {
+        let value = [round; 3_000];
+        entries.push(&n.to_be_bytes(), (n % 7 != 3).then_some(&value[..]));
+    }
+    entries
+}
+
+#[test]
+fn segments_of_many_pieces_are_joined_and_what_is_gone_stays_gone() {
+    let folder = TempDir::new().unwrap();
+    for store in [Bucket::open("memory:").unwrap(), on_disk(folder.path())] {
+        let mut history: Vec<Entries> = Vec::new();
+        for (round, (from, count)) in (0u8..).zip([(0, 5_000), (2_000, 2_500), (1_500, 2_500), (4_000, 4_000)]) {
+            let offset = i64::from(round);
+            let since = offset.checked_sub(1).filter(|since| *since >= 0);
+            let entries = large(from, count, round);
+            store.save(&calls(), &Checkpoint { offset, since, model: None, entries: entries.clone() }).unwrap();
+            history.push(entries);
+            let found = store.newest(&calls(), 100).unwrap().unwrap();
+            assert!(found.segments.len() < 3, "{} segments", found.segments.len());
+            assert!(Entries::folded(&found.segments) == Entries::folded(&history), "round {round}");
+        }
+    }
+}
+
+#[test]
+fn a_torn_segment_is_not_joined_to_others() {
+    let folder = TempDir::new().unwrap();
+    let store = on_disk(folder.path());
+    store.save(&calls(), &Checkpoint { entries: large(0, 5_000, 0), ..whole(0) }).unwrap();
+    let segment = folder.path().join("agent.calls/3/00000000000000000000.whole.segment");
+    let mut bytes = fs::read(&segment).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    let more = Checkpoint { offset: 1, since: Some(0), model: None, entries: large(0, 5_000, 1) };
+    let error = store.save(&calls(), &more).unwrap_err();
+    assert!(matches!(error, CheckpointError::Torn { .. }), "{error}");
+    store.save(&calls(), &whole(30)).unwrap();
+    expect(&store, 100, Some(30));
+}
+
 #[test]
 fn one_that_adds_to_what_is_not_there_is_refused() {
     let store = Bucket::open("memory:").unwrap();
@@ -167,12 +212,12 @@ fn a_crash_between_two_files_leaves_the_one_before() {
 fn one_of_a_newer_build_is_named_and_not_used() {
     let folder = TempDir::new().unwrap();
     let store = on_disk(folder.path());
-    let manifest = r#"{"v":3,"pieces":[]}"#;
+    let manifest = r#"{"v":4,"pieces":[]}"#;
     fs::create_dir_all(folder.path().join("agent.calls/3")).unwrap();
     let text = format!("{manifest}\n{}\n", schema::Digest::of(manifest.as_bytes()));
     fs::write(folder.path().join("agent.calls/3/00000000000000000010.manifest"), text).unwrap();
     let error = store.newest(&calls(), 100).unwrap_err();
-    assert!(matches!(error, CheckpointError::NewerVersion { found: 3, known: 2, .. }), "{error}");
+    assert!(matches!(error, CheckpointError::NewerVersion { found: 4, known: 3, .. }), "{error}");
 }
 
 #[test]

@@ -105,51 +105,20 @@ impl Pipeline {
         let session = states::of_session(key, &Who::from(raw));
         let open = self.sessions.of(session);
         let call = open.seal.get_or_insert_with(|| SessionSeal::new(raw, key)).seal(raw, key);
-        self.observe(session, call)
+        observe(&self.parts, session, open, &mut self.principals, &mut self.counts, call)
     }
 
     /// The same for a call that was sealed before, under the key of [`Parts`].
     pub fn judge_sealed(&mut self, call: Call) -> Option<Judged> {
         let session = states::of_session(&self.parts.key, &Who::from(&call));
-        self.observe(session, call)
+        let open = self.sessions.of(session);
+        observe(&self.parts, session, open, &mut self.principals, &mut self.counts, call)
     }
 
     /// The same for a call that its device has sealed, under a key of its own.
     pub fn judge_from_device(&mut self, call: Call) -> Option<Judged> {
         let call = self.gaps.cut_sealed(call, &self.parts.key);
         self.judge_sealed(call)
-    }
-
-    fn observe(&mut self, session: StateId, call: Call) -> Option<Judged> {
-        // Features, scores and fusion of the session's stage.
-        let open = self.sessions.of(session);
-        let Observed { looked, sequence_risk } = match open.sightings.observe(&self.parts.detector, &call) {
-            Sighting::First(observed) => *observed,
-            Sighting::Later => return None,
-            Sighting::Repeated => {
-                self.counts.repeated += 1;
-                return None;
-            }
-        };
-
-        // The same of the principal's stage: what only several sessions together show.
-        let of_principal = detector::query_record(&call).and_then(|query| {
-            let id = states::of_principal(&self.parts.key, &Who::from(&call));
-            self.parts.detector.observe_principal(self.principals.of(id), &query)
-        });
-
-        let Looked { verdict: of_session, row, edge, .. } = looked;
-        let verdict = match of_principal {
-            Some(of_principal) if of_principal.risk > of_session.risk => of_principal,
-            _ => of_session,
-        };
-        let flagged = verdict.flagged(self.parts.alpha);
-        let alert = flagged.then(|| Incident::take(&mut open.incident, &verdict, call.at, self.parts.alpha)).flatten();
-        let before = open.standing.take();
-        self.counts.late += u64::from(before.as_ref().is_some_and(|before| before.at.since(call.at) > LATE_MS));
-        let standing = policy::stand(before.as_ref(), &call, &verdict);
-        open.standing = Some(standing.clone());
-        Some(Judged { session, call, verdict, row, edge, before, standing, alert, sequence_risk })
     }
 
     /// What a gateway keeps of the session of `call`, for when its owner is away; nothing of one that met no
@@ -189,9 +158,10 @@ impl Pipeline {
     pub fn entries(&mut self, scope: Scope) -> Entries {
         let mut entries = Entries::default();
         entries.push(b"", Some(&self.parts.key.name().to_le_bytes()));
+        // By rising key, which a store would have to bring about otherwise.
         self.gaps.entries(scope, &mut entries);
-        self.sessions.entries(SESSION, scope, &mut entries);
         self.principals.entries(PRINCIPAL, scope, &mut entries);
+        self.sessions.entries(SESSION, scope, &mut entries);
         entries
     }
 
@@ -232,6 +202,44 @@ impl Pipeline {
     pub fn parts(&self) -> &Parts {
         &self.parts
     }
+}
+
+fn observe(
+    parts: &Parts,
+    session: StateId,
+    open: &mut Open,
+    principals: &mut States<PrincipalState>,
+    counts: &mut Counts,
+    call: Call,
+) -> Option<Judged> {
+    // Features, scores and fusion of the session's stage.
+    let Observed { looked, sequence_risk } = match open.sightings.observe(&parts.detector, &call) {
+        Sighting::First(observed) => *observed,
+        Sighting::Later => return None,
+        Sighting::Repeated => {
+            counts.repeated += 1;
+            return None;
+        }
+    };
+
+    // The same of the principal's stage: what only several sessions together show.
+    let of_principal = detector::query_record(&call).and_then(|query| {
+        let id = states::of_principal(&parts.key, &Who::from(&call));
+        parts.detector.observe_principal(principals.of(id), &query)
+    });
+
+    let Looked { verdict: of_session, row, edge, .. } = looked;
+    let verdict = match of_principal {
+        Some(of_principal) if of_principal.risk > of_session.risk => of_principal,
+        _ => of_session,
+    };
+    let flagged = verdict.flagged(parts.alpha);
+    let alert = flagged.then(|| Incident::take(&mut open.incident, &verdict, call.at, parts.alpha)).flatten();
+    let before = open.standing.take();
+    counts.late += u64::from(before.as_ref().is_some_and(|before| before.at.since(call.at) > LATE_MS));
+    let standing = policy::stand(before.as_ref(), &call, &verdict);
+    open.standing = Some(standing.clone());
+    Some(Judged { session, call, verdict, row, edge, before, standing, alert, sequence_risk })
 }
 
 /// A call that is this much older than its session's last is counted as late; it is judged like any other.

@@ -6,9 +6,9 @@
 //! together are as large as the one before them. So a state is rewritten a number of times that grows with the
 //! logarithm of its size, not with the number of checkpoints.
 
-use super::format::{self, FormatError, VERSION};
+use super::format::{FormatError, Head, VERSION};
 use super::manifest::{Manifest, Segment};
-use super::{Checkpoint, CheckpointError, CheckpointStore, Entries, KEPT, Stored};
+use super::{Checkpoint, CheckpointError, CheckpointStore, KEPT, Stored, merge};
 use crate::Partition;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
@@ -96,6 +96,11 @@ impl Bucket {
 
     fn put(&self, path: &Path, bytes: Vec<u8>) -> Result<(), CheckpointError> {
         self.wait(self.store.put(path, bytes.into())).map_err(failed("write", path))?;
+        self.sync(path)
+    }
+
+    /// What was written survives a power cut.
+    fn sync(&self, path: &Path) -> Result<(), CheckpointError> {
         if let Some(folder) = &self.folder {
             // The store renames a finished file into place; it is on disk once file and folder are.
             let file = folder.join(path.as_ref());
@@ -121,7 +126,7 @@ impl Bucket {
         if bytes.len() as u64 != segment.bytes || Digest::of(&bytes) != segment.digest {
             return Err(torn(&path)(FormatError::Torn("its length or digest is not the manifest's")));
         }
-        format::from_bytes(&bytes).map_err(torn(&path))
+        Checkpoint::from_bytes(bytes).map_err(torn(&path))
     }
 
     fn load(&self, home: &Path, offset: i64, file: Kind) -> Result<Stored, CheckpointError> {
@@ -129,7 +134,7 @@ impl Bucket {
             Kind::Manifest => self.manifest(home, offset)?,
             Kind::Version1 => {
                 let path = home.child(version_1_name(offset));
-                let read = format::from_bytes(&self.get(&path)?).map_err(torn(&path))?;
+                let read = Checkpoint::from_bytes(self.get(&path)?).map_err(torn(&path))?;
                 return Ok(Stored { offset, model: read.model, segments: vec![read.entries] });
             }
         };
@@ -157,24 +162,16 @@ impl Bucket {
             return Ok(segments);
         }
         let parts = segments.split_off(first);
-        let mut read = Vec::with_capacity(parts.len());
-        for part in &parts {
-            read.push(self.segment(home, part)?);
-        }
-        let (Some(oldest), Some(newest)) = (read.first(), read.last()) else { return Ok(segments) };
-        let entries = read.iter().map(|checkpoint| &checkpoint.entries);
-        // What is gone is left out only where nothing older could bring it back.
-        let entries = if oldest.since.is_none() { Entries::folded(entries) } else { Entries::latest(entries) };
-        let joined = Checkpoint { offset: newest.offset, since: oldest.since, model: newest.model, entries };
-        segments.push(self.put_segment(home, &joined)?);
+        let joined = self.wait(merge::join(&*self.store, home, &parts))?;
+        self.sync(&home.child(joined.name.as_str()))?;
+        segments.push(joined);
         Ok(segments)
     }
 
     fn put_segment(&self, home: &Path, checkpoint: &Checkpoint) -> Result<Segment, CheckpointError> {
-        let bytes = checkpoint.to_bytes();
-        let since = checkpoint.since.map_or_else(|| "whole".to_owned(), |since| format!("{since:020}"));
-        let segment = Segment::of(format!("{:020}.{since}.segment", checkpoint.offset), &bytes);
-        self.put(&home.child(segment.name.as_str()), bytes)?;
+        let (head, entries) = (Head::of(checkpoint), checkpoint.entries.rising());
+        let segment = self.wait(merge::write(&*self.store, home, &head, &entries))?;
+        self.sync(&home.child(segment.name.as_str()))?;
         Ok(segment)
     }
 
@@ -276,12 +273,12 @@ fn is_missing(error: &CheckpointError) -> bool {
     matches!(error, CheckpointError::Store { source, .. } if matches!(**source, object_store::Error::NotFound { .. }))
 }
 
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(object_store::Error) -> CheckpointError {
+pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(object_store::Error) -> CheckpointError {
     let path = path.to_string();
     move |source| CheckpointError::Store { action, path, source: Box::new(source) }
 }
 
-fn torn(path: &Path) -> impl FnOnce(FormatError) -> CheckpointError {
+pub(super) fn torn(path: &Path) -> impl FnOnce(FormatError) -> CheckpointError {
     let path = path.to_string();
     move |error| match error {
         FormatError::Torn(reason) => CheckpointError::Torn { path, reason },

@@ -49,9 +49,3 @@ impl Manifest {
 struct Version {
     v: u32,
 }
-
-impl Segment {
-    pub(super) fn of(name: String, bytes: &[u8]) -> Self {
-        Self { name, bytes: bytes.len() as u64, digest: Digest::of(bytes) }
-    }
-}

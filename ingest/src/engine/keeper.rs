@@ -13,7 +13,7 @@ pub(super) type ToKeep = (Partition, Checkpoint);
 pub(super) fn keep(store: &Arc<dyn CheckpointStore>, work: &mpsc::Receiver<ToKeep>, events: &UnboundedSender<Event>) {
     while let Ok((partition, checkpoint)) = work.recv() {
         let event = match store.save(&partition, &checkpoint) {
-            Ok(()) => Event::Persisted(partition, checkpoint.entries.as_bytes().len() as u64),
+            Ok(()) => Event::Persisted(partition, checkpoint.entries.bytes()),
             Err(error) => {
                 tracing::error!(%partition, offset = checkpoint.offset, error = &error as &dyn std::error::Error, "checkpoint not stored");
                 Event::NotPersisted(partition)

@@ -5,7 +5,7 @@ use crate::commands::{fit, replay};
 use crate::operator::Judge;
 use crate::pipeline::Parts;
 use crate::source::{Loaded, Selection};
-use ingest::Operator as _;
+use ingest::{Operator as _, Outputs};
 use ingest::checkpoint::{Entries, Scope};
 use schema::DeadLetter;
 use std::path::Path;
