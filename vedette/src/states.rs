@@ -10,7 +10,6 @@ use schema::{Call, Device, Millis, Principal, RawCall, Session, StateId, Tenant,
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use spill::Spill;
-use std::collections::HashSet;
 use std::num::NonZeroU32;
 
 /// Whose a call is. An agent chooses its session id but not the rest, so it can neither join nor leave another's state.
@@ -61,8 +60,8 @@ pub struct States<S> {
     busy: LruCache<StateId, Busy<S>, Uniform>,
     busy_max: usize,
     spill: Spill,
-    /// States that differ from the last checkpoint; empty unless [`States::track`]ed.
-    changed: HashSet<StateId, Uniform>,
+    /// States that differ from the last checkpoint, perhaps more than once; empty unless [`States::track`]ed.
+    changed: Vec<StateId>,
     tracked: bool,
     /// Time of the last records, by the clock that stamps them.
     now: Millis,
@@ -74,6 +73,8 @@ struct Busy<S> {
     state: S,
     /// When it was last asked for.
     seen: Millis,
+    /// It is in `changed`.
+    changed: bool,
 }
 
 impl<S: Default + Serialize + DeserializeOwned> States<S> {
@@ -83,7 +84,7 @@ impl<S: Default + Serialize + DeserializeOwned> States<S> {
             busy: LruCache::unbounded_with_hasher(Uniform::default()),
             busy_max: busy_max.get() as usize,
             spill: Spill::default(),
-            changed: HashSet::default(),
+            changed: Vec::new(),
             tracked: false,
             now: Millis(0),
         }
@@ -104,18 +105,19 @@ impl<S: Default + Serialize + DeserializeOwned> States<S> {
 
     /// The state of `id`, a new one where there is none, to be changed.
     pub fn of(&mut self, id: StateId) -> &mut S {
-        if self.tracked {
-            self.changed.insert(id);
+        if self.busy.len() >= self.busy_max && !self.busy.contains(&id) {
+            self.spill_one();
         }
-        if !self.busy.contains(&id) {
-            let state = self.spill.take(id).and_then(|bytes| decode(&bytes));
-            if self.busy.len() >= self.busy_max {
-                self.spill_one();
-            }
-            self.busy.put(id, Busy { state: state.unwrap_or_default(), seen: self.now });
-        }
-        let busy = self.busy.get_or_insert_mut(id, Busy::default);
+        let spill = &mut self.spill;
+        let busy = self.busy.get_or_insert_mut(id, || {
+            let state = spill.take(id).and_then(|bytes| decode(&bytes)).unwrap_or_default();
+            Busy { state, ..Busy::default() }
+        });
         busy.seen = self.now;
+        if self.tracked && !busy.changed {
+            busy.changed = true;
+            self.changed.push(id);
+        }
         &mut busy.state
     }
 
@@ -129,15 +131,23 @@ impl<S: Default + Serialize + DeserializeOwned> States<S> {
         self.spill.live_bytes()
     }
 
-    /// The states, or those that changed, under `kind` and their id.
+    /// The states, or those that changed, under `kind` and their id; by rising key.
     pub fn entries(&mut self, kind: u8, scope: Scope, out: &mut Entries) {
         let changed = std::mem::take(&mut self.changed);
-        let ids: Vec<StateId> = match scope {
+        let mut ids: Vec<StateId> = match scope {
             Scope::All => self.busy.iter().map(|(id, _)| *id).chain(self.spill.ids()).collect(),
-            Scope::Changed => changed.into_iter().collect(),
+            Scope::Changed => changed,
         };
+        ids.sort_unstable_by_key(|id| key(kind, *id));
+        ids.dedup();
         for id in ids {
-            let bytes = self.busy.peek(&id).map(|busy| encode(&busy.state)).or_else(|| self.spill.get(id));
+            let bytes = match self.busy.peek_mut(&id) {
+                Some(busy) => {
+                    busy.changed = false;
+                    Some(encode(&busy.state))
+                }
+                None => self.spill.get(id),
+            };
             out.push(&key(kind, id), bytes.as_deref());
         }
     }
@@ -166,7 +176,7 @@ impl<S: Default + Serialize + DeserializeOwned> States<S> {
             && let Some(id) = self.spill.forget_oldest()
             && self.tracked
         {
-            self.changed.insert(id);
+            self.changed.push(id);
         }
     }
 }

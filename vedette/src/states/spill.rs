@@ -48,6 +48,10 @@ impl Spill {
         self.live += u64::from(bytes);
         self.places.insert(id, Place { at, bytes });
         self.order.push_back((id, at));
+        if self.order.len() > 2 * self.places.len() + PASSED_OVER_MIN {
+            let places = &self.places;
+            self.order.retain(|(id, at)| places.get(id).is_some_and(|place| place.at == *at));
+        }
         if self.unwritten.len() >= self.write_at.max(BUFFER_BYTES) {
             self.write();
         }
@@ -136,6 +140,8 @@ impl Spill {
     }
 }
 
+/// Fewer that are passed over are not worth looking for.
+const PASSED_OVER_MIN: usize = 4_096;
 const BUFFER_BYTES: usize = 64 * 1024;
 /// Below this a file is not worth rewriting.
 const REWRITE_BYTES_MIN: u64 = 64 * 1024 * 1024;
