@@ -1,7 +1,7 @@
 //! What is known of a session now, small enough to keep for a million of them.
 
 use crate::limits::{STANDING_BYTES_MAX, STANDING_TOOLS_MAX};
-use crate::{Millis, NameHash, Risk, Session, Tool};
+use crate::{Millis, Risk, Session, Tool};
 use serde::{Deserialize, Serialize};
 
 /// A session's standing as it travels (topic [`crate::topics::STANDING`]).
@@ -52,7 +52,7 @@ impl Standing {
             out.extend_from_slice(&word.to_le_bytes());
         }
         for tool in self.last.iter().rev().take(STANDING_TOOLS_MAX).rev() {
-            let hash = NameHash::of("tool", tool.as_str()).0 as u32;
+            let hash = tool.name_hash().0 as u32;
             out.extend_from_slice(&hash.to_le_bytes());
         }
         out

@@ -145,6 +145,7 @@ impl World {
                 records.push(record);
             }
             log.insert(partition.clone(), records);
+            let outputs: Vec<Output> = outputs.iter().map(Written::to_output).collect();
             expected.insert(partition, (outputs, states));
         }
         let visible = log.keys().map(|partition| (partition.clone(), Vec::new())).collect();
