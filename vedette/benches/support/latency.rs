@@ -52,6 +52,7 @@ pub async fn p99_ms(broker: &RealKafka, parts: &Arc<Parts>, rate: u64) -> f64 {
     let config = EngineConfig {
         inputs: vec![input.clone()],
         group: broker.unique("live"),
+        members: vedette::commands::engine::members(),
         ..EngineConfig::new(broker.bootstrap())
     };
     let mut progress = config.progress();

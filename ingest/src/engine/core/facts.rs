@@ -69,7 +69,7 @@ pub struct Limits {
     pub batch_bytes_max: u64,
     /// How long a batch may fill before it is sent, in ms, once there is nothing more to be read. Default 5.
     pub linger_ms: u64,
-    /// The same while there is: who is behind gains more from larger batches than from earlier ones. Default 200.
+    /// The same while there is: who is behind gains more from larger batches than from earlier ones. Default 100.
     pub busy_linger_ms: u64,
     /// Records of a partition from one checkpoint to the next: what changed in between is in memory once more while it is
     /// written. Default 200,000.
@@ -84,7 +84,7 @@ impl Default for Limits {
             batch_records_max: 20_000,
             batch_bytes_max: 16 * 1024 * 1024,
             linger_ms: 5,
-            busy_linger_ms: 200,
+            busy_linger_ms: 100,
             checkpoint_records: 200_000,
             checkpoint_ms: 60_000,
         }
