@@ -5,8 +5,8 @@ use crate::commands::{fit, replay};
 use crate::operator::Judge;
 use crate::pipeline::Parts;
 use crate::source::{Loaded, Selection};
-use ingest::{Operator as _, Outputs};
 use ingest::checkpoint::{Entries, Scope};
+use ingest::{Operator as _, Outputs};
 use schema::DeadLetter;
 use std::path::Path;
 
