@@ -29,7 +29,10 @@ pub fn decode(bytes: &[u8], received: &Received) -> Result<Call, DecodeError> {
     if bytes.len() > RECORD_BYTES_MAX {
         return oversize(format!("{} bytes, over the limit of {RECORD_BYTES_MAX}", bytes.len()));
     }
-    let call: Call = serde_json::from_slice(bytes).map_err(|error| place(&error))?;
+    let call: Call = serde_json::from_slice(bytes).map_err(|error| {
+        // What a 32-bit float cannot hold is told here, or reads as infinite: it depends on how serde_json was built.
+        if error.to_string().starts_with("number out of range") { out_of_range() } else { place(&error) }
+    })?;
     if call.v > crate::RECORD_VERSION {
         let (found, known) = (call.v, crate::RECORD_VERSION);
         let detail = format!("record version {found}, this build reads up to {known}");
@@ -51,14 +54,17 @@ pub fn decode(bytes: &[u8], received: &Received) -> Result<Call, DecodeError> {
             return oversize(format!("`{field}` has {found} parts, over the limit of {limit}"));
         }
     }
-    // A number beyond what a 32-bit float holds reads as infinite.
     let scale = call.query.as_ref().is_none_or(|query| query.scale.is_finite());
     let segments = call.segments_ms.is_none_or(|s| [s.device, s.transit, s.tool].iter().all(|ms| ms.is_finite()));
     let told = call.telemetry.as_ref().map_or([None; 2], |told| [told.confidence, told.tokens_per_s]);
     if !scale || !segments || told.iter().flatten().any(|number| !number.is_finite()) {
-        return Err(DecodeError::new(DeadReason::WrongType, "a number is out of range"));
+        return Err(out_of_range());
     }
     Ok(call)
+}
+
+fn out_of_range() -> DecodeError {
+    DecodeError::new(DeadReason::WrongType, "a number is out of range")
 }
 
 /// Sentences of a text; one with an overlong sentence counts as too many.

@@ -1,22 +1,20 @@
-//! Alerts from a Kafka inside the process to a file and to a receiver that is not always there.
+//! Alerts to a file and to a receiver that is not always there. How they are read from Kafka is not tested here.
 
 use super::*;
-use ingest::Output;
-use ingest::mock::MockKafka;
-use ingest::topics::TopicSpec;
+use schema::Millis;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::mpsc;
 
-fn alert(n: u32) -> Output {
+fn alert(n: i64) -> Record {
     let payload = format!("{{\"n\":{n}}}").into_bytes();
-    Output { topic: topics::ALERTS.to_owned(), key: b"s".to_vec(), payload }
+    Record { topic: topics::ALERTS.into(), partition: 0, offset: n, at: Millis(1), key: Some(b"s".to_vec()), payload }
 }
 
-async fn kafka(alerts: u32) -> MockKafka {
-    let kafka = MockKafka::start(&[TopicSpec::new(topics::ALERTS, 1)]).unwrap();
-    ingest::produce::send_all(kafka.bootstrap(), (0..alerts).map(alert)).await.unwrap();
-    kafka
+async fn delivered(outlet: &Outlet, meters: &Meters) {
+    for n in 0..3 {
+        outlet.deliver(&alert(n), meters).await;
+    }
 }
 
 /// A receiver that gives these answers in turn, one a connection, and tells what it was sent: key and body.
@@ -47,9 +45,8 @@ fn receiver(answers: Vec<&'static str>) -> (String, mpsc::Receiver<(String, Stri
     (url, received)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_receiver_gets_every_alert_until_it_takes_it_and_in_order() {
-    let kafka = kafka(3).await;
     let (url, received) = receiver(vec![
         "503 Service Unavailable\r\nretry-after: 0",
         "200 OK",
@@ -57,34 +54,21 @@ async fn a_receiver_gets_every_alert_until_it_takes_it_and_in_order() {
         "409 Conflict",
         "400 Bad Request",
     ]);
-    let meters = Arc::new(Meters::default());
-    let webhook = Outlet::Webhook(Box::new(Webhook::new(&url, b"").unwrap()));
-    let running = tokio::spawn(webhook.run(kafka.bootstrap().into(), "g".to_owned(), Arc::clone(&meters)));
-    let sent = tokio::task::spawn_blocking(move || (0..5).map(|_| received.recv().unwrap()).collect::<Vec<_>>());
-    let sent = sent.await.unwrap();
+    let meters = Meters::default();
+    delivered(&Outlet::Webhook(Box::new(Webhook::new(&url, b"").unwrap())), &meters).await;
+    let sent: Vec<(String, String)> = received.iter().collect();
     let expected = [0, 0, 1, 1, 2].map(|n| (format!("agent.alerts/0/{n}"), format!("{{\"n\":{n}}}")));
     assert_eq!(sent, expected);
-    while meters.refused.load(Ordering::Relaxed) == 0 {
-        tokio::task::yield_now().await;
-    }
     let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
     assert_eq!((read(&meters.delivered), read(&meters.retried), read(&meters.refused)), (2, 2, 1));
-    running.abort();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_file_gets_one_line_an_alert() {
-    let kafka = kafka(3).await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("alerts.jsonl");
     writable(&path).unwrap();
-    let meters = Arc::new(Meters::default());
-    let outlet = Outlet::File(path.clone());
-    let running = tokio::spawn(outlet.run(kafka.bootstrap().into(), "g".to_owned(), Arc::clone(&meters)));
-    while meters.delivered.load(Ordering::Relaxed) < 3 {
-        tokio::task::yield_now().await;
-    }
-    running.abort();
+    delivered(&Outlet::File(path.clone()), &Meters::default()).await;
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"n\":0}\n{\"n\":1}\n{\"n\":2}\n");
     assert!(writable(&folder.path().join("no/such/folder")).is_err());
 }
