@@ -45,9 +45,12 @@ impl Calibration {
     /// Smoothed conformal p-value of a score: a share of sessions, never 0. The promise is to clean sessions; of those that met
     /// instructions and resisted, at most [`EXPOSED_SHARE`] times as many may be flagged.
     pub(crate) fn p_value(&self, score: f64, exposed: bool) -> PValue {
+        // Half a session more than was seen counts as above: the middle between what was seen and the next to come (Hazen,
+        // Trans. ASCE 77, 1914).
         let p = |sorted: &[f64]| {
             let above = sorted.len() - sorted.partition_point(|s| *s < score);
-            let share = (above as f64 + PRIOR_SESSIONS * ordinary_tail(score)) / (sorted.len() as f64 + PRIOR_SESSIONS);
+            let seen = above as f64 + 0.5;
+            let share = (seen + PRIOR_SESSIONS * ordinary_tail(score)) / (sorted.len() as f64 + PRIOR_SESSIONS + 0.5);
             share.max(ordinary_tail(score + UNSEEN_TASKS))
         };
         let clean = p(&self.clean);
@@ -86,7 +89,7 @@ mod tests {
 
     #[test]
     fn few_sessions_widen_and_do_not_silence() {
-        assert!(p(5, 1.5) <= 0.01 && p(40, 1.5) <= 0.01, "{} {}", p(5, 1.5), p(40, 1.5));
+        assert!(p(40, 1.5) <= 0.01 && p(5, 1.5) <= 0.02, "{} {}", p(40, 1.5), p(5, 1.5));
         assert!(p(5, 0.0) > p(40, 0.0) && p(40, 0.0) >= p(4_000, 0.0));
         assert!(p(4_000, -0.2) > 0.01, "however calm the sessions were");
         assert!(p(40, -1.0) > 0.01 && p(0, -1.0) > 0.01);
@@ -94,9 +97,9 @@ mod tests {
 
     #[test]
     fn one_odd_session_is_not_the_threshold() {
-        let odd = Calibration::new((0..120).map(|n| if n == 0 { 2.0 } else { -1.0 }).collect(), Vec::new());
+        let odd = Calibration::new((0..150).map(|n| if n == 0 { 2.0 } else { -1.0 }).collect(), Vec::new());
         assert!(odd.p_value(1.0, false).get() <= 0.01);
-        let often = Calibration::new((0..120).map(|n| if n < 4 { 2.0 } else { -1.0 }).collect(), Vec::new());
+        let often = Calibration::new((0..150).map(|n| if n < 4 { 2.0 } else { -1.0 }).collect(), Vec::new());
         assert!(often.p_value(1.0, false).get() > 0.01);
     }
 

@@ -102,6 +102,8 @@ const TRIM_FROM: f64 = 0.005;
 const TRIM_TO: f64 = 0.05;
 /// Share of made-up hijacks that a suspect exceeds: of honest sessions, held out, next to none does.
 const TRIM_AT: f64 = 0.6;
+/// And the score below which nobody is one: where made-up hijacks hardly stand out, neither would real ones.
+const TRIM_LEAST: f64 = 0.35;
 
 /// A model, and the sessions that look like hijacks among those it was fitted on.
 fn fit_once(sessions: &[&TrainingSession], options: &FitOptions, extraction: Option<Honest>) -> (Model, Vec<usize>) {
@@ -150,7 +152,8 @@ fn fit_once(sessions: &[&TrainingSession], options: &FitOptions, extraction: Opt
         }
     }
     hijacked.sort_unstable_by(f64::total_cmp);
-    let bound = hijacked.get((TRIM_AT * hijacked.len() as f64) as usize).copied().unwrap_or(f64::INFINITY);
+    let bound =
+        hijacked.get((TRIM_AT * hijacked.len() as f64) as usize).copied().unwrap_or(f64::INFINITY).max(TRIM_LEAST);
     let suspects = clean.iter().filter(|(score, _)| *score > bound).map(|(_, session)| *session).collect();
     let tables = Tables::learn(sessions, &strength, &sequences);
     let model = Model {
