@@ -6,14 +6,15 @@ use std::time::Duration;
 use der::Encode;
 use der::asn1::ObjectIdentifier;
 use rcgen::{
-    CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType, SubjectPublicKeyInfo,
+    CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyUsagePurpose, PublicKeyData, SanType, SigningKey, SubjectPublicKeyInfo,
 };
 use x509_cert::ext::pkix::CertificatePolicies;
 use x509_cert::ext::pkix::certpolicy::PolicyInformation;
 
-use crate::device::DeviceId;
-use crate::facts::{CertFacts, FactsError, Serial, parse_certificate};
+use crate::device::{DeviceId, is_name};
+use crate::facts::{CLASS_URI, CertFacts, FactsError, Serial, parse_certificate};
+use crate::keys::Key;
 use crate::ledger::rules::Grant;
 use crate::time::{Millis, Span, Validity};
 
@@ -33,7 +34,7 @@ const LAST: Millis = Millis(253_402_300_799_000);
 
 /// Signs certificates.
 pub struct Authority {
-    issuer: Issuer<'static, KeyPair>,
+    issuer: Issuer<'static, Key>,
     certificate: Vec<u8>,
     facts: CertFacts,
     crl_url: Option<String>,
@@ -62,9 +63,10 @@ impl Authority {
     ///
     /// # Errors
     /// [`AuthorityError::Certificate`] or [`AuthorityError::Mismatch`].
-    pub fn new(certificate: Vec<u8>, key: KeyPair, crl_url: Option<String>) -> Result<Self, AuthorityError> {
+    pub fn new(certificate: Vec<u8>, key: impl Into<Key>, crl_url: Option<String>) -> Result<Self, AuthorityError> {
+        let key = key.into();
         let facts = parse_certificate(&certificate).map_err(AuthorityError::Certificate)?;
-        if !facts.is_ca || facts.key.id != key_id(&key) {
+        if !facts.is_ca || facts.key.id != key.id() {
             return Err(AuthorityError::Mismatch);
         }
         let issuer = Issuer::from_ca_cert_der(&certificate.as_slice().into(), key).map_err(sign)?;
@@ -88,13 +90,14 @@ impl Authority {
         Validity { from: seconds(now - BACKDATE), until: seconds(until) }
     }
 
-    /// Signs a device certificate for the DER SubjectPublicKeyInfo `spki`.
+    /// Signs a device certificate for the DER SubjectPublicKeyInfo `spki`. `class` is written into it for peers
+    /// that are cut off; one that is no name is left out.
     ///
     /// # Errors
     /// [`AuthorityError::Sign`].
     pub fn issue(
         &self,
-        device: &DeviceId,
+        (device, class): (&DeviceId, &str),
         spki: &[u8],
         grant: Grant,
         serial: &Serial,
@@ -105,6 +108,9 @@ impl Authority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let uri = format!("urn:vedette:device:{device}").try_into().map_err(sign)?;
         params.subject_alt_names = vec![SanType::URI(uri)];
+        if is_name(class) {
+            params.subject_alt_names.push(SanType::URI(format!("{CLASS_URI}{class}").try_into().map_err(sign)?));
+        }
         if let Some(policy) = policy(grant) {
             params.custom_extensions.push(policies(policy)?);
         }
@@ -113,6 +119,18 @@ impl Authority {
         }
         let key = SubjectPublicKeyInfo::from_der(spki).map_err(sign)?;
         Ok(params.signed_by(&key, &self.issuer).map_err(sign)?.der().to_vec())
+    }
+
+    /// Signs a certificate for an operator: who may look, and is no device.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Sign`].
+    pub fn issue_operator(&self, name: &DeviceId, key: &Key, validity: Validity) -> Result<Vec<u8>, AuthorityError> {
+        let mut params = leaf(name.as_str(), validity);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let uri = format!("urn:vedette:operator:{name}").try_into().map_err(sign)?;
+        params.subject_alt_names = vec![SanType::URI(uri)];
+        Ok(params.signed_by(key, &self.issuer).map_err(sign)?.der().to_vec())
     }
 
     /// Signs a revocation list.
@@ -127,7 +145,12 @@ impl Authority {
     ///
     /// # Errors
     /// [`AuthorityError::Sign`].
-    pub fn issue_server(&self, names: &[String], key: &KeyPair, validity: Validity) -> Result<Vec<u8>, AuthorityError> {
+    pub fn issue_server(
+        &self,
+        names: &[String],
+        key: &impl PublicKeyData,
+        validity: Validity,
+    ) -> Result<Vec<u8>, AuthorityError> {
         let mut params = leaf("vedette ca", validity);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.subject_alt_names = CertificateParams::new(names.to_vec()).map_err(sign)?.subject_alt_names;
@@ -145,7 +168,7 @@ impl fmt::Debug for Authority {
 ///
 /// # Errors
 /// [`AuthorityError::Sign`].
-pub fn self_signed_authority(name: &str, key: &KeyPair, validity: Validity) -> Result<Vec<u8>, AuthorityError> {
+pub fn self_signed_authority(name: &str, key: &impl SigningKey, validity: Validity) -> Result<Vec<u8>, AuthorityError> {
     Ok(authority_params(name, validity).self_signed(key).map_err(sign)?.der().to_vec())
 }
 
@@ -164,9 +187,8 @@ pub fn subordinate_authority(
     Ok(authority_params(name, validity).signed_by(&key, &above.issuer).map_err(sign)?.der().to_vec())
 }
 
-/// Id of a private key: SHA-256 of its SubjectPublicKeyInfo, as in [`crate::facts::KeyFacts::id`].
-pub fn key_id(key: &KeyPair) -> crate::Digest {
-    use rcgen::PublicKeyData;
+/// Id of a key: SHA-256 of its SubjectPublicKeyInfo, as in [`crate::facts::KeyFacts::id`].
+pub fn key_id(key: &impl PublicKeyData) -> crate::Digest {
     crate::Digest::of(&key.subject_public_key_info())
 }
 

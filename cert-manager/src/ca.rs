@@ -5,6 +5,8 @@
 //!     above.pem                          certificates above the first authority, where it has any
 //!     cross.pem                          at rollovers: NewWithOld, oldest first
 //!     backward.pem                       at rollovers: OldWithNew
+//!     operators.pem operators.key        the authority of those who may read the fleet, and of nobody else
+//!     operators/NAME.operator/*.pem      their certificates; one that is removed is no longer good
 //!     receipt.key time.key status.key bundle.key
 //!     root/N.json                        root documents of the trust chain
 //!     bundles/KIND/N.json  N.bin         published bundles: signed manifest, content
@@ -19,29 +21,33 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcgen::KeyPair;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::storage::{Disk, Mode, Storage};
 use crate::authority::{Authority, AuthorityError};
-use crate::desk::{Desk, Lists, Shelf, peer::Factory};
+use crate::desk::peer::{Factory, Issuer};
+use crate::desk::{Desk, Known, Lists, Shelf};
 use crate::device::DeviceId;
 use crate::digest::Digest;
 use crate::est::server::{Limits, serve as serve_tls, wall_clock};
+use crate::fleet;
+use crate::keys::{Key, KeyStore};
 use crate::ledger::credential::TokenText;
-use crate::ledger::{ClassPolicy, Ledger, LedgerError, Line, Office, Standing, Token};
+use crate::ledger::{ClassPolicy, Ledger, LedgerError, Office, Standing, Token};
 use crate::pem;
 use crate::risk::RiskSource;
 use crate::sign::{KeyError, Role, SigningKey};
-use crate::time::{Millis, Span};
+use crate::time::Span;
 use crate::tls::own::OwnPair;
 use crate::tls::{TlsError, server_config};
 use crate::trust::{Trust, TrustError};
 
 mod make; // a new authority, its keys and the first root document; a new generation of them
+mod operators; // who may read the fleet
 mod publish; // bundles
 
 pub use make::{Above, Init, Rollover, init, rotate_root};
+pub use operators::{Operator, operator_add, operator_remove};
 pub use publish::{SHELF, bundle_publish, bundle_rollback};
 
 /// What the owner may configure.
@@ -107,6 +113,9 @@ pub enum CaError {
         /// The key of the second party.
         other: Digest,
     },
+    /// No certificate of an operator of that name.
+    #[error("no operator `{0}`")]
+    NoOperator(DeviceId),
     /// Signing.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -141,7 +150,7 @@ pub struct Ca {
 /// # Errors
 /// [`CaError`].
 pub fn open(folder: &Path, config: &Config, risk: Box<dyn RiskSource>) -> Result<Ca, CaError> {
-    let files = Files::open(folder)?;
+    let mut files = Files::open(folder)?;
     let generations = files.generations()?;
     let number = generations.len();
     let newest = generations.last().cloned().ok_or_else(|| content(folder, "an authority: run `vedette ca init`"))?;
@@ -154,13 +163,18 @@ pub fn open(folder: &Path, config: &Config, risk: Box<dyn RiskSource>) -> Result
         receipts: files.signing_key("receipt.key")?,
         classes: config.classes.clone(),
         trust_version: u32::try_from(version).unwrap_or(u32::MAX),
-        bundle_version: 0,
+        bundle_version: 0.into(), // looked up with the first batch
     };
     let (above, mut cross, backward) =
         (files.certificates("above.pem")?, files.certificates("cross.pem")?, files.certificates("backward.pem")?);
     cross.reverse();
     let cacerts = generations.iter().rev().chain(&above).chain(&cross).chain(&backward).cloned().collect();
-    let issuers = generations.iter().filter_map(|der| crate::facts::parse_certificate(der).ok()).map(|f| f.subject);
+    let issuers: Result<Vec<_>, _> = generations.iter().map(|der| Issuer::new(der)).collect();
+    let known = Known {
+        issuers: issuers.map_err(AuthorityError::Certificate)?,
+        factories: factories(&config.factories)?,
+        operators: operators::read(&mut files)?,
+    };
     let desk = Desk {
         ledger: Ledger::open(&folder.join("ledger.redb"))?,
         office,
@@ -170,10 +184,9 @@ pub fn open(folder: &Path, config: &Config, risk: Box<dyn RiskSource>) -> Result
         lists: Lists::default(),
         issued: Arc::default(),
         shelf: Shelf::new(&folder.join(SHELF)),
-        issuers: issuers.collect(),
+        known,
         cacerts,
         roots,
-        factories: factories(&config.factories)?,
         risk,
         hint: None,
     };
@@ -191,14 +204,15 @@ pub async fn serve(ca: Ca, listener: tokio::net::TcpListener, names: &[String], 
     // Made anew at each start and in time, as long as a public one: nothing to renew by hand, nothing to
     // steal.
     let make = move |now| {
-        let (authority, key) = (&signer.office.authority, KeyPair::generate().ok()?);
+        let (authority, key) = (&signer.office.authority, KeyStore::default().generate().ok()?);
         let validity = authority.validity(SERVER_LIFE, now);
         let leaf = authority.issue_server(&names, &key, validity).ok()?;
         Some((std::iter::once(leaf).chain(cross.iter().cloned()).collect(), key, validity))
     };
     let own = OwnPair::new(make, wall_clock)?;
-    let factories = desk.factories.iter().map(|f| f.certificate.clone());
-    let anchors: Vec<_> = ca.generations.iter().cloned().chain(factories).collect();
+    let factories = desk.known.factories.iter().map(|f| f.certificate.clone());
+    let operators = desk.known.operators.authority().map(|authority| authority.certificate().to_vec());
+    let anchors: Vec<_> = ca.generations.iter().cloned().chain(factories).chain(operators).collect();
     let tls = server_config(own, &anchors, desk.issued.clone())?;
     let address = listener.local_addr().map(|a| a.to_string()).unwrap_or_default();
     let served = serve_tls(desk, listener, tls, limits).await;
@@ -230,66 +244,23 @@ pub fn voucher(folder: &Path, device: DeviceId, life: Span) -> Result<TokenText,
     Ok(ledger.token(&Token { device: Some(device), class: line.class, until, voucher: true, spent_by: None })?)
 }
 
-/// One row of the fleet, for `list` and `/v1/fleet`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FleetRow {
-    /// The device.
-    pub device: String,
-    /// Its class; empty while it waits.
-    pub class: String,
-    /// `good`, `expired`, `forked`, `revoked` or `waiting`.
-    pub state: &'static str,
-    /// Certificates so far.
-    pub certificates: u64,
-    /// Last valid moment of the newest; for one that waits, since when.
-    pub until_ms: Millis,
-    /// Returns after expiry within a year.
-    pub returns: usize,
-    /// Id of its newest key.
-    pub key: String,
-}
-
-/// Every device, and those that wait for a first certificate.
+/// Every device, and those that wait for a first certificate: what `GET /v1/fleet` says, page after page.
 ///
 /// # Errors
 /// [`CaError`].
-pub fn list(folder: &Path) -> Result<Vec<FleetRow>, CaError> {
-    Ok(fleet(&ledger(folder)?, wall_clock())?)
-}
-
-/// The rows of [`list`] from an open ledger.
-///
-/// # Errors
-/// [`LedgerError`].
-pub fn fleet(ledger: &Ledger, now: Millis) -> Result<Vec<FleetRow>, LedgerError> {
-    let mut rows: Vec<_> = ledger.lines()?.iter().map(|line| row(line, now)).collect();
-    rows.extend(ledger.waiting()?.into_iter().map(|(device, since)| FleetRow {
-        device,
-        class: String::new(),
-        state: "waiting",
-        certificates: 0,
-        until_ms: since,
-        returns: 0,
-        key: String::new(),
-    }));
-    Ok(rows)
-}
-
-fn row(line: &Line, now: Millis) -> FleetRow {
-    let state = match &line.standing {
-        Standing::Revoked { .. } => "revoked",
-        Standing::Forked { .. } => "forked",
-        Standing::Good if now > line.not_after => "expired",
-        Standing::Good => "good",
-    };
-    FleetRow {
-        device: line.device.to_string(),
-        class: line.class.clone(),
-        state,
-        certificates: line.head.n,
-        until_ms: line.not_after,
-        returns: line.recoveries_since(now),
-        key: line.key.to_string(),
+pub fn list(folder: &Path) -> Result<Vec<fleet::Row>, CaError> {
+    let (ledger, shelf) = (ledger(folder)?, Shelf::new(&folder.join(SHELF)));
+    let root = u32::try_from(Files::open(folder)?.roots()?.len()).unwrap_or(u32::MAX);
+    let mut query = fleet::Query { after: None, limit: fleet::PAGE_MAX };
+    let mut rows = Vec::new();
+    loop {
+        let page = fleet::page(&ledger, &shelf, root, &query, wall_clock())?;
+        rows.extend(page.devices);
+        // A name in the ledger is a device's name.
+        match page.next.and_then(|name| name.parse().ok()) {
+            Some(last) => query.after = Some(last),
+            None => return Ok(rows),
+        }
     }
 }
 
@@ -380,9 +351,9 @@ impl Files {
         pem::certificates(&bytes).map_err(|_| content(&self.folder.join(name), "certificates in PEM"))
     }
 
-    fn key_pair(&self, name: &str) -> Result<KeyPair, CaError> {
+    fn key_pair(&self, name: &str) -> Result<Key, CaError> {
         let bytes = zeroize::Zeroizing::new(self.read(name)?.unwrap_or_default());
-        let key = std::str::from_utf8(&bytes).ok().and_then(|text| KeyPair::from_pem(text).ok());
+        let key = KeyStore::default().find(&bytes);
         key.ok_or_else(|| content(&self.folder.join(name), "a private key in PEM"))
     }
 

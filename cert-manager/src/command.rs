@@ -1,6 +1,7 @@
 //! What each subcommand does.
 
 use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -50,6 +51,8 @@ pub enum Failure {
     Agent(#[from] AgentError),
     #[error("{state:?}: {advice}")]
     NotWell { state: State, advice: &'static str },
+    #[error("another vedette-agent is at work in `{0}`: end it first (systemctl stop vedette-agent)")]
+    Busy(String),
     #[error("not enrolled: the device is in state {0:?}; run `vedette-agent doctor`")]
     Stuck(State),
 }
@@ -99,6 +102,7 @@ fn enroll(
     let token = read_token(token_file)?;
     let trust = Trust::start(&read(trust)?)?;
     let mut store = open(folder)?;
+    let _alone = alone(folder)?;
     let settings = Settings { device: device.clone(), server: server.to_string() };
     let text = serde_json::to_vec(&settings).unwrap_or_default(); // INVARIANT: two strings serialise
     store.keep("agent.json", &text).map_err(|source| file(folder, source))?;
@@ -182,6 +186,7 @@ fn status(folder: &Path) -> Result<(), Failure> {
 /// Takes root documents, one a line, in order; those that are known already are passed over.
 fn import(folder: &Path, path: &Path) -> Result<(), Failure> {
     let mut store = open(folder)?;
+    let _alone = alone(folder)?;
     let bytes = store.read(ROOT_FILE).map_err(|source| file(folder, source))?;
     let held = Trust::start(&bytes.ok_or_else(|| Failure::NotEnrolled(folder.display().to_string()))?)?;
     let documents = read(path)?;
@@ -259,6 +264,19 @@ pub fn advice(state: State) -> &'static str {
         State::NeedsVoucher => "ask the operator for `vedette ca voucher`, then run `vedette-agent enroll` with it",
         State::Forked => "another party holds this device's line; the operator decides with `vedette ca approve`",
         State::Revoked => "revoked; only `vedette ca voucher` brings it back",
+    }
+}
+
+/// Keeps other agents out of the folder for as long as the file is held: two would stage over each other's keys,
+/// and look like a clone. The system lets go of it however the process ends.
+pub fn alone(folder: &Path) -> Result<File, Failure> {
+    let path = folder.join("lock");
+    let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+    let lock = lock.map_err(|source| file(&path, source))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(Failure::Busy(folder.display().to_string())),
+        Err(TryLockError::Error(source)) => Err(file(&path, source)),
     }
 }
 

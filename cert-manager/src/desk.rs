@@ -4,15 +4,18 @@
 //! ledger's answer into a response. Between them the rim may gather many jobs into one transaction.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::authority::Authority;
+use crate::bundle::Kind;
 use crate::device::{DeviceId, RequestId};
 use crate::digest::Digest;
 use crate::est::csr::{CsrFacts, parse_csr};
 use crate::est::wire::{certs_only, decode_body, encode_body};
+use crate::fleet::{page, parse_query};
 use crate::floor::{Nonce, TimeAnswer};
 use crate::http::{Request, Response};
 use crate::ledger::{Answer, Ask, Credential, Job, Ledger, LedgerError, Office, Refusal, token_hash};
@@ -24,13 +27,16 @@ use crate::sign::SigningKey;
 use crate::time::{Millis, Span};
 use crate::tls::Issued;
 
+mod device; // what is made of a device that asks: its risk, its word
 pub mod lists; // revocation lists, kept for a moment
+pub mod operators; // whose client certificates read the fleet
 pub mod peer; // who is on the other end, from the certificate TLS has verified
 pub mod route; // which peer may use which route
 pub mod shelf; // published bundles
 
 pub use lists::Lists;
-pub use peer::Peer;
+pub use operators::Operators;
+pub use peer::{Known, Peer};
 pub use route::Route;
 pub use shelf::Shelf;
 
@@ -40,6 +46,8 @@ pub const REQUEST_HEADER: &str = "vedette-request";
 pub const RECEIPT_HEADER: &str = "vedette-receipt";
 /// Header that names why a certificate was refused, as [`Refusal`] in kebab case.
 pub const REFUSED_HEADER: &str = "vedette-refused";
+/// Header in which a device says what it holds, as [`crate::holds::Holds`].
+pub const HOLDS_HEADER: &str = "vedette-holds";
 
 /// The authority's counter.
 pub struct Desk {
@@ -59,15 +67,13 @@ pub struct Desk {
     pub lists: Lists,
     /// Certificates signed a moment ago, for TLS.
     pub issued: Arc<Issued>,
-    /// Subjects of the authorities whose device certificates are read: every generation.
-    pub issuers: Vec<String>,
+    /// Whose certificates are read: our own of every generation, makers', operators'.
+    pub known: Known,
     /// Certificates for `/cacerts`: the authority, its chain, and at a rollover OldWithNew and
     /// NewWithOld.
     pub cacerts: Vec<Vec<u8>>,
     /// Root documents as bytes; the first is number 1.
     pub roots: Vec<Vec<u8>>,
-    /// Whose factory certificates may enrol, and into which class.
-    pub factories: Vec<peer::Factory>,
     /// Asked for every renewal.
     pub risk: Box<dyn RiskSource>,
     /// When the server would like renewals sooner, for all.
@@ -76,12 +82,13 @@ pub struct Desk {
 
 /// What a request needs.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "moved once, from plan to queue")]
 pub enum Plan {
     /// Nothing more: here is the answer.
     Done(Response),
     /// The ledger.
     Job(Job),
+    /// Here is the answer, and something to note for which nobody need wait.
+    Noted(Response, Job),
 }
 
 impl Desk {
@@ -97,20 +104,25 @@ impl Desk {
             Route::CaCerts => self.ca_certs(),
             Route::CsrAttributes => Ok(Response::new(200, "application/csrattrs", encode_body(CSR_ATTRIBUTES))),
             Route::Enrol => return self.plan_enrol(peer, request).unwrap_or_else(Plan::Done),
-            Route::Renew => return self.plan_renew(peer, request).unwrap_or_else(Plan::Done),
+            Route::Renew => return self.plan_renew(peer, request, now).unwrap_or_else(Plan::Done),
             Route::Time => self.time(request, now),
             Route::Trust(version) => Ok(self.root(version)),
             Route::Crl(generation) => self.crl(generation, now),
             Route::Status => self.status_list(now),
             Route::Manifest(kind) => {
                 let newest = self.shelf.newest(kind).and_then(|version| self.shelf.manifest(kind, version));
-                Ok(shelved(newest, "application/json"))
+                let response = shelved(newest, "application/json");
+                return match self.told(peer, request, now) {
+                    Some(job) => Plan::Noted(response, job),
+                    None => Plan::Done(response),
+                };
             }
             Route::Content(kind, version, offset) => {
                 Ok(shelved(self.shelf.chunk(kind, version, offset), "application/octet-stream"))
             }
             Route::RenewalInfo => Ok(self.renewal_info()),
             Route::Probe => Ok(Response::empty(204)),
+            Route::Fleet => self.fleet(request, now),
         };
         Plan::Done(made.unwrap_or_else(|refused| refused))
     }
@@ -128,6 +140,7 @@ impl Desk {
                 Err(_) => Response::text(500, "cannot write the certificate"),
             },
             Ok(Answer::Later(span)) => later(span),
+            Ok(Answer::Noted) => Response::empty(204),
             Ok(Answer::Refused(Refusal::Credential)) => unauthorized(),
             Ok(Answer::Refused(refusal)) => refused(refusal),
             // Nothing was written, nothing may be answered: the device asks again with the same id.
@@ -140,10 +153,39 @@ impl Desk {
         match self.plan(peer, request, now) {
             Plan::Done(response) => response,
             Plan::Job(job) => {
-                let answers = self.ledger.apply(&[job], &self.office, now);
+                let answers = self.apply(&[job], now);
                 self.finish(answers.and_then(|mut all| all.pop().ok_or(LedgerError::Row { table: "(answers)" })))
             }
+            Plan::Noted(response, job) => {
+                let _ = self.apply(&[job], now); // told again tomorrow
+                response
+            }
         }
+    }
+
+    /// Has the ledger carry out a batch. Bundles are published beside a running server, so that which is the
+    /// newest is looked up here: once for all.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; then nothing was written and nothing may be answered.
+    pub fn apply(&self, jobs: &[Job], now: Millis) -> Result<Vec<Answer>, LedgerError> {
+        // A shelf that cannot be read says nothing new.
+        if let Ok(newest) = self.shelf.newest(Kind::Model) {
+            self.office.bundle_version.store(u32::try_from(newest).unwrap_or(u32::MAX), Ordering::Relaxed);
+        }
+        self.ledger.apply(jobs, &self.office, now)
+    }
+
+    fn fleet(&self, request: &Request, now: Millis) -> Result<Response, Response> {
+        let query = parse_query(&request.query).map_err(|error| Response::text(400, error.to_string()))?;
+        let page = page(&self.ledger, &self.shelf, self.trust_version(), &query, now);
+        let page = page.map_err(|_| Response::text(503, "the ledger cannot be read").with("retry-after", "60"))?;
+        let json = serde_json::to_vec(&page).map_err(|_| Response::text(500, "cannot write the page"))?;
+        Ok(Response::new(200, "application/json", json))
+    }
+
+    fn trust_version(&self) -> u32 {
+        u32::try_from(self.roots.len()).unwrap_or(u32::MAX)
     }
 
     fn ca_certs(&self) -> Result<Response, Response> {
@@ -160,8 +202,7 @@ impl Desk {
         }
         let question: Question = serde_json::from_slice(&request.body)
             .map_err(|_| Response::text(400, "send {\"nonce\":\"<32 hex digits>\"}"))?;
-        let trust_version = u32::try_from(self.roots.len()).unwrap_or(u32::MAX);
-        let answer = TimeAnswer { nonce: question.nonce, time_ms: now, trust_version };
+        let answer = TimeAnswer { nonce: question.nonce, time_ms: now, trust_version: self.trust_version() };
         Ok(Response::new(200, "application/json", answer.sign(&self.time)))
     }
 
@@ -201,7 +242,7 @@ impl Desk {
         }
     }
 
-    fn plan_renew(&self, peer: &Peer, request: &Request) -> Result<Plan, Response> {
+    fn plan_renew(&self, peer: &Peer, request: &Request, now: Millis) -> Result<Plan, Response> {
         let Peer::Device(device) = peer else { return Err(Response::text(403, "a device certificate is needed")) };
         let (csr_der, csr) = read_csr(request)?;
         // RFC 7030 section 4.2.2: the subject stays the same. An empty one counts as unchanged.
@@ -216,7 +257,7 @@ impl Desk {
             new_key: csr.key.id,
             head: None,
         };
-        let risk = self.risk.risk(&device.name);
+        let risk = self.risk_of(device, now)?;
         Ok(Plan::Job(Job::Renew { device: device.name.clone(), ask, shown, spki: csr.spki, risk }))
     }
 
@@ -302,7 +343,7 @@ fn refused(refusal: Refusal) -> Response {
 
 fn refuse_peer(route: Route, peer: &Peer) -> Response {
     match (route, peer) {
-        (Route::Renew | Route::Probe | Route::RenewalInfo, Peer::Anonymous) => {
+        (Route::Renew | Route::Probe | Route::RenewalInfo | Route::Fleet, Peer::Anonymous) => {
             Response::text(403, "a client certificate is needed")
         }
         _ => Response::text(403, "this certificate may not use this route"),

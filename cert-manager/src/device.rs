@@ -31,11 +31,15 @@ impl FromStr for DeviceId {
     type Err = DeviceIdError;
 
     fn from_str(text: &str) -> Result<Self, DeviceIdError> {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._:-".contains(&b);
-        // A leading dash would read as an option on an operator's command line.
-        let good = (1..=DEVICE_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with('-');
-        if good { Ok(Self(text.to_owned())) } else { Err(DeviceIdError) }
+        if is_name(text) { Ok(Self(text.to_owned())) } else { Err(DeviceIdError) }
     }
+}
+
+/// Whether `text` may be the name of a device, or of a class of them: it cannot smuggle anything in anywhere.
+pub fn is_name(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._:-".contains(&b);
+    // A leading dash would read as an option on an operator's command line.
+    (1..=DEVICE_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with('-')
 }
 
 impl TryFrom<String> for DeviceId {

@@ -42,6 +42,21 @@ pub struct CertFacts {
     pub is_ca: bool,
 }
 
+impl CertFacts {
+    /// The class of a device, as our authority writes it into its certificate; `None` where there is none, or more
+    /// than one.
+    pub fn class(&self) -> Option<&str> {
+        let mut classes = self.names.iter().filter_map(|name| match name {
+            Name::Uri(uri) => uri.strip_prefix(CLASS_URI),
+            _ => None,
+        });
+        match (classes.next(), classes.next()) {
+            (Some(one), None) => Some(one),
+            _ => None,
+        }
+    }
+}
+
 /// A public key as a certificate or a request states it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeyFacts {
@@ -274,6 +289,8 @@ fn read_extension(parsed: &ParsedExtension<'_>, facts: &mut CertFacts) -> Result
     Ok(())
 }
 
+/// What a device's class is written after, as a URI among its names.
+pub const CLASS_URI: &str = "urn:vedette:class:";
 /// OID of the extended key usage for TLS servers.
 pub const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
 /// OID of the extended key usage for TLS clients.

@@ -18,6 +18,8 @@ pub struct Request {
     pub method: Method,
     /// Path without query.
     pub path: String,
+    /// What follows the `?`, as it came; empty when nothing does.
+    pub query: String,
     /// Headers, names in lower case.
     pub headers: Vec<(String, String)>,
     /// Body, already within its limit.
@@ -38,13 +40,20 @@ pub struct Response {
 impl Request {
     /// A request without a body.
     pub fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::Get, path: path.into(), headers: Vec::new(), body: Vec::new() }
+        Self { method: Method::Get, path: path.into(), query: String::new(), headers: Vec::new(), body: Vec::new() }
     }
 
     /// A request with a body.
     pub fn post(path: impl Into<String>, content_type: &str, body: Vec<u8>) -> Self {
         let headers = vec![("content-type".to_owned(), content_type.to_owned())];
-        Self { method: Method::Post, path: path.into(), headers, body }
+        Self { method: Method::Post, path: path.into(), query: String::new(), headers, body }
+    }
+
+    /// With a query, without its `?`.
+    #[must_use]
+    pub fn asking(mut self, query: impl Into<String>) -> Self {
+        self.query = query.into();
+        self
     }
 
     /// With one more header.

@@ -14,9 +14,13 @@ pub mod digest; // SHA-256 values: fingerprints, key ids, chain links
 pub mod envelope; // signed JSON with thresholds
 pub mod est; // enrolment over TLS: RFC 7030
 pub mod facts; // a certificate's facts, parsed once at the edge
+pub mod fleet; // every device as an operator sees it, a page at a time
 pub mod floor; // what time it certainly is not before
+pub mod holds; // what a device says it holds
 pub mod http; // requests and responses as plain values
+pub mod keys; // private keys, and where they are kept
 pub mod ledger; // the memory of every device, and the rules over it
+pub mod peers; // whether a device lets another one in
 pub mod pem; // certificates as text
 pub mod receipt; // hash-chained, signed links, one per certificate
 pub mod revocation; // CRL and status list

@@ -140,6 +140,11 @@ impl StatusList {
         if held.is_some_and(|held| held.made > list.made) { Err(StatusError::Rollback) } else { Ok(list) }
     }
 
+    /// When it was made, by the authority's clock.
+    pub fn made(&self) -> Millis {
+        self.made
+    }
+
     /// What the list says of a serial number at `now`.
     pub fn says(&self, serial: &[u8], now: Millis) -> Said {
         let on = short(serial).is_some_and(|hash| self.entries.binary_search(&hash).is_ok());

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::device::DeviceId;
+use crate::time::{Millis, Span};
 
 /// What is known of a device's behaviour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -42,6 +43,24 @@ impl Risk {
 pub trait RiskSource: Send + Sync {
     /// The risk of `device` now. Must not block: answer [`Risk::Away`] instead.
     fn risk(&self, device: &DeviceId) -> Risk;
+
+    /// Whether a device in quarantine, which asks at `now` for its next full certificate, may be released: what it
+    /// did while it was away should have been looked at. Must not block. Where nobody looks: now.
+    fn release(&self, device: &DeviceId, now: Millis) -> Release {
+        let _ = (device, now);
+        Release::Now
+    }
+}
+
+/// When a device in quarantine may be released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// Now, as its risk allows.
+    Now,
+    /// Not yet; it should ask again after this long.
+    Later(Span),
+    /// What it did has not been looked at, and that was waited for long enough: as when nobody can say.
+    Unscored,
 }
 
 /// The same answer for every device.

@@ -16,7 +16,7 @@ use cert_manager::est::client::{Server, TlsChannel};
 use cert_manager::rotation::{Chance, State, Step, backoff};
 use cert_manager::time::Span;
 
-use crate::command::{Failure, Live, advice, file, seal_key, wake};
+use crate::command::{Failure, Live, advice, alone, file, seal_key, wake};
 use crate::intake::{self, Log};
 use crate::rim::{Clocks, notify, run_hook, sleep};
 
@@ -32,6 +32,17 @@ pub struct Run {
     pub calls_to: Option<Server>,
     /// Kinds of bundles the device wants.
     pub bundles: Vec<Kind>,
+    /// Whether other devices are looked up.
+    pub peers: Peers,
+}
+
+/// Whether a status list is kept to look other devices up in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peers {
+    /// No.
+    Unknown,
+    /// Yes.
+    LookedUp,
 }
 
 /// How long `run` goes on.
@@ -47,6 +58,7 @@ pub enum Until {
 pub fn run(args: &Run) -> Result<ExitCode, Failure> {
     let folder = args.folder.as_path();
     let mut agent = wake(folder)?;
+    let _alone = alone(folder)?;
     let clocks = Clocks::start();
     let (arrived, alarm) = sync_channel(1);
     let mut calls = args.calls_to.as_ref().map(|server| Calls::open(folder, &agent, server)).transpose()?;
@@ -76,9 +88,10 @@ pub fn run(args: &Run) -> Result<ExitCode, Failure> {
             Ok(Step::Commit) => args.hook.iter().for_each(|hook| run_hook(hook, folder)),
             Ok(Step::Wait { until }) => {
                 let day = looked.is_none_or(|at| moment.elapsed.0.saturating_sub(at.0) >= LOOK_EVERY.0);
-                if day && !args.bundles.is_empty() && state == State::Healthy {
+                let wanted = !args.bundles.is_empty() || args.peers == Peers::LookedUp;
+                if day && wanted && state == State::Healthy {
                     looked = Some(moment.elapsed);
-                    look(&mut agent, &args.bundles, &clocks, calls.as_ref());
+                    look(&mut agent, args, &clocks, calls.as_ref());
                 }
                 agent.channel().close();
                 if args.until == Until::Asleep {
@@ -118,9 +131,14 @@ fn rest(alarm: &Receiver<()>, span: Span, calls: Option<&mut Calls>, clocks: &Cl
     }
 }
 
-/// Looks for newer bundles; what was refused is said, and the device goes on with what it has.
-fn look(agent: &mut Live, kinds: &[Kind], clocks: &Clocks, calls: Option<&Calls>) {
-    for kind in kinds {
+/// Looks for newer bundles and for who is revoked; what was refused is said, and the device goes on with what it has.
+fn look(agent: &mut Live, args: &Run, clocks: &Clocks, calls: Option<&Calls>) {
+    if args.peers == Peers::LookedUp
+        && let Err(error) = agent.fetch_status()
+    {
+        eprintln!("vedette-agent: no newer status list: {error}");
+    }
+    for kind in &args.bundles {
         match agent.fetch_bundle(*kind, clocks.moment()) {
             Ok(Fetched::Took(version)) => println!("{kind} bundle {version} is in force"),
             Ok(Fetched::Newest(_) | Fetched::NoneThere) => {}

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use rcgen::KeyPair;
 use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::server::ResolvesServerCert;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{CipherSuite, ClientConfig, RootCertStore, ServerConfig};
 
 use crate::agent::channel::Identity;
@@ -15,6 +15,7 @@ use crate::agent::channel::Identity;
 pub mod floor; // the device's check of the server: no clock, only a floor
 pub mod live; // a pair that follows the device's folder without a restart
 pub mod own; // the authority's own pair, made anew in time
+pub mod peers; // one device's check of another, also when both are cut off
 pub mod returning; // the server's check of devices: also of those whose certificate has expired
 
 pub use returning::Issued;
@@ -87,7 +88,10 @@ pub fn client_config(
         .dangerous() // the verifier is `floor::FloorVerifier`, which checks everything but a clock
         .with_custom_certificate_verifier(verifier);
     let mut config = match identity {
-        Some(identity) => builder.with_client_auth_cert(certificates(&identity.chain), private_key(&identity.key))?,
+        Some(identity) => {
+            let pair = CertifiedKey::new(certificates(&identity.chain), identity.key.for_tls()?);
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair)))
+        }
         None => builder.with_no_client_auth(),
     };
     config.resumption = Resumption::disabled();
@@ -96,8 +100,4 @@ pub fn client_config(
 
 fn certificates(chain: &[Vec<u8>]) -> Vec<CertificateDer<'static>> {
     chain.iter().map(|der| CertificateDer::from(der.clone())).collect()
-}
-
-fn private_key(key: &KeyPair) -> PrivateKeyDer<'static> {
-    PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()))
 }

@@ -172,6 +172,55 @@ fn a_program_hands_over_its_calls_and_the_door_gets_them_sealed_and_in_one_chain
     server.stop();
 }
 
+#[test]
+fn the_service_manager_is_told_when_the_agent_is_ready_and_how_it_is() {
+    let ca_folder = tempfile::tempdir().unwrap();
+    ca::init(ca_folder.path(), &Init::default()).unwrap();
+    let server = Server::start(ca_folder.path(), &Config::default(), Risk::Green);
+    let folder = provision(ca_folder.path());
+    assert!(enroll(&[], folder.path(), &server.url, "dev-9").status.success());
+    let path = folder.path().join("notify.sock");
+    let manager = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+    let mut run =
+        agent(&[], folder.path(), &["run"]).env("NOTIFY_SOCKET", &path).stdout(Stdio::null()).spawn().unwrap();
+    let mut bytes = [0; 64];
+    let mut told = || {
+        let read = manager.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..read].to_vec()).unwrap()
+    };
+    assert_eq!((told(), told()), ("READY=1".to_owned(), "STATUS=Healthy".to_owned()));
+    run.kill().unwrap();
+    run.wait().unwrap();
+    server.stop();
+}
+
+#[test]
+fn two_agents_never_work_in_one_folder() {
+    let ca_folder = tempfile::tempdir().unwrap();
+    ca::init(ca_folder.path(), &Init::default()).unwrap();
+    let server = Server::start(ca_folder.path(), &Config::default(), Risk::Green);
+    let folder = provision(ca_folder.path());
+    assert!(enroll(&[], folder.path(), &server.url, "dev-9").status.success());
+    let mut run = agent(&[], folder.path(), &["run", "--peers"]).stdout(Stdio::piped()).spawn().unwrap();
+    assert_eq!(BufReader::new(run.stdout.take().unwrap()).lines().next().unwrap().unwrap(), "Healthy");
+    for second in [&["run", "--once"][..], &["import", "/dev/null"]] {
+        let output = agent(&[], folder.path(), second).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("end it first"), "{output:?}");
+    }
+    assert!(!enroll(&[], folder.path(), &server.url, "dev-9").status.success());
+    // To look is not to work there.
+    assert_eq!(status(folder.path())["state"], "HEALTHY");
+    // Killed, it leaves nothing behind that keeps the next one out; which keeps the status list, too.
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let once = agent(&[], folder.path(), &["run", "--once", "--peers"]).output().unwrap();
+    assert!(once.status.success(), "{once:?}");
+    assert_eq!(&fs::read(folder.path().join("device/status.bin")).unwrap()[..4], b"VSL1");
+    server.stop();
+}
+
 /// Every file under a folder.
 fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

@@ -15,6 +15,7 @@ use cert_manager::agent::channel::{Channel, ChannelError, Identity};
 use cert_manager::agent::drive::{Agent, Moment};
 use cert_manager::agent::storage::Storage;
 use cert_manager::agent::store::Store;
+use cert_manager::authority::POLICY_AMBER;
 use cert_manager::bundle::{ApiRange, BundleError, CHUNK_BYTES, Kind, Skew};
 use cert_manager::ca::{self, Config, Init};
 use cert_manager::est::server::wall_clock;
@@ -91,6 +92,13 @@ impl Place {
         let mut device = self.wake(SimDisk::default(), bend, true).unwrap();
         while !matches!(device.step(self.moment()).unwrap(), Step::Wait { .. }) {}
         device
+    }
+
+    /// Publishes for devices of this API.
+    fn publish_for(&self, content: &[u8], life: Span) {
+        let file = self.folder.path().join("file");
+        std::fs::write(&file, content).unwrap();
+        ca::bundle_publish(self.folder.path(), Kind::Model, &file, life, RUNS_HERE).unwrap();
     }
 
     fn publish(&self, content: &[u8], api: ApiRange) -> u64 {
@@ -222,6 +230,41 @@ fn a_rollback_needs_a_higher_number_and_a_lost_file_opens_no_way_back() {
     let back = ca::bundle_rollback(place.folder.path(), Kind::Model, 1, Span::days(30)).unwrap();
     assert_eq!(device.fetch_bundle(Kind::Model, place.moment()).unwrap(), Fetched::Took(back.version));
     assert_eq!(place.content(&device.into_store().into_storage()), b"one");
+}
+
+#[test]
+fn a_device_that_says_its_models_time_is_over_gets_short_certificates_until_it_runs_a_newer_one() {
+    let place = Place::new();
+    place.publish(b"one", RUNS_HERE); // for 30 days
+    let mut device = place.enrolled(straight);
+    device.fetch_bundle(Kind::Model, place.moment()).unwrap();
+    let later = |days: u64| place.world.borrow_mut().now = place.began + Span::days(days);
+    let policies = |device: &Device| device.store().look().unwrap().newest.unwrap().facts.policies;
+    let renew = |device: &mut Device| while !matches!(device.step(place.moment()).unwrap(), Step::Wait { .. }) {};
+    // Its next look, a day later, says what it holds.
+    later(1);
+    device.fetch_bundle(Kind::Model, place.moment()).unwrap();
+    later(75);
+    renew(&mut device);
+    assert_eq!(policies(&device), [POLICY_AMBER]);
+    place.publish(b"two", RUNS_HERE);
+    let name = "dev-9".parse().unwrap();
+    let receipts = || place.world.borrow().desk.ledger.receipts(&name).unwrap();
+    assert_eq!(receipts().last().unwrap().receipt().risk, Risk::Amber);
+    // A week of life, and within it a look that takes the newer one, and one that says so.
+    assert_eq!(
+        device.fetch_bundle(Kind::Model, place.moment()).unwrap_err().to_string(),
+        "model bundle refused: the manifest has expired"
+    );
+    place.publish_for(b"three", Span::days(365));
+    device.fetch_bundle(Kind::Model, place.moment()).unwrap();
+    later(76);
+    device.fetch_bundle(Kind::Model, place.moment()).unwrap();
+    later(80);
+    renew(&mut device);
+    assert_eq!(policies(&device), Vec::<String>::new());
+    let last = receipts().pop().unwrap();
+    assert_eq!((last.receipt().risk, last.receipt().bundle_version), (Risk::Green, 3));
 }
 
 fn shelf(folder: &Path, number: u64) -> std::path::PathBuf {

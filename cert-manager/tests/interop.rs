@@ -167,7 +167,7 @@ fn strongswan_waits_for_an_operator() {
         let until = std::time::Duration::from_secs(20);
         let step = std::time::Duration::from_millis(50);
         for _ in 0..until.as_millis() / step.as_millis() {
-            if ca::list(&approving).unwrap().iter().any(|row| row.state == "waiting") {
+            if ca::list(&approving).unwrap().iter().any(|row| row.state.name() == "waiting") {
                 return ca::approve(&approving, &"swan-3".parse().unwrap(), None).unwrap();
             }
             std::thread::park_timeout(step); // nothing tells us when another program asks

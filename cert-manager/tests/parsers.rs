@@ -10,10 +10,11 @@ use cert_manager::bundle::{ApiRange, Kind, Manifest};
 use cert_manager::device::RequestId;
 use cert_manager::est::wire::certs_only;
 use cert_manager::floor::{Nonce, TimeAnswer};
+use cert_manager::holds::Holds;
 use cert_manager::ledger::Ledger;
 use cert_manager::sign::SigningKey;
 use cert_manager::time::Span;
-use cert_manager::{Digest, bundle, envelope, est, facts, pem, receipt, revocation, trust};
+use cert_manager::{Digest, bundle, envelope, est, facts, fleet, pem, receipt, revocation, trust};
 use common::{Device, START, authority, desk, office};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -60,6 +61,12 @@ fn targets() -> Vec<Target> {
         target("status list", &status, |b| revocation::parse_status_list(b).is_ok()),
         target("pem", pem::encode("CERTIFICATE", authority.certificate()).as_bytes(), |b| pem::certificates(b).is_ok()),
         target("http head", b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n", |b| est::client::parse_head(b).is_some()),
+        target("holds", b"api=1 root=2 model=17 policy=0 trust=3", |b| {
+            std::str::from_utf8(b).is_ok_and(|text| text.parse::<Holds>().is_ok())
+        }),
+        target("fleet query", b"after=dev-9&limit=100", |b| {
+            std::str::from_utf8(b).is_ok_and(|text| fleet::parse_query(text).is_ok())
+        }),
         target("request id", RequestId([7; 16]).to_string().as_bytes(), |b| {
             std::str::from_utf8(b).is_ok_and(|text| text.parse::<RequestId>().is_ok())
         }),

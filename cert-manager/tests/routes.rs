@@ -12,7 +12,7 @@ use cert_manager::http::Request;
 use cert_manager::time::Span;
 use common::{START, desk};
 
-const ROUTES: [Route; 12] = [
+const ROUTES: [Route; 13] = [
     Route::Manifest(Kind::Model),
     Route::Content(Kind::Model, 1, 0),
     Route::Crl(None),
@@ -25,6 +25,7 @@ const ROUTES: [Route; 12] = [
     Route::Trust(1),
     Route::RenewalInfo,
     Route::Probe,
+    Route::Fleet,
 ];
 
 fn peers() -> Vec<(&'static str, Peer)> {
@@ -46,6 +47,7 @@ fn peers() -> Vec<(&'static str, Peer)> {
         ("quarantine", device(DeviceStanding::Quarantine)),
         ("expired", device(DeviceStanding::Expired)),
         ("revoked", device(DeviceStanding::Revoked)),
+        ("operator", Peer::Operator { name: "ada".parse().unwrap() }),
     ]
 }
 
@@ -53,12 +55,13 @@ fn peers() -> Vec<(&'static str, Peer)> {
 fn documented(route: Route) -> &'static [&'static str] {
     match route {
         Route::CaCerts | Route::CsrAttributes | Route::Time | Route::Trust(_) | Route::Crl(_) | Route::Status => {
-            &["anonymous", "stranger", "factory", "current", "quarantine", "expired", "revoked"]
+            &["anonymous", "stranger", "factory", "current", "quarantine", "expired", "revoked", "operator"]
         }
         Route::Enrol => &["anonymous", "factory"],
         Route::Renew => &["current", "quarantine", "expired", "revoked"],
         Route::RenewalInfo | Route::Probe => &["current", "quarantine"],
         Route::Manifest(_) | Route::Content(..) => &["current"],
+        Route::Fleet => &["operator"],
     }
 }
 
@@ -77,6 +80,7 @@ fn request(route: Route) -> Request {
         Route::Content(..) => Request::get("/v1/bundles/model/1/0"),
         Route::RenewalInfo => Request::get("/v1/renewal-info"),
         Route::Probe => Request::post("/v1/probe", "application/json", vec![]),
+        Route::Fleet => Request::get("/v1/fleet"),
     }
 }
 
@@ -113,7 +117,7 @@ fn paths_that_are_not_routes_are_404() {
         "/v1/trust/-1",
         "/.well-known/est/",
         "/.well-known/est/cacerts/x",
-        "/v1/fleet",
+        "/v1/fleet/",
     ] {
         assert_eq!(desk.answer(&Peer::Anonymous, &Request::get(path), START).status, 404, "{path}");
     }

@@ -14,6 +14,9 @@ use rdkafka::types::RDKafkaErrorCode;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Why a topic that is not there cannot be looked at.
+pub const MISSING: &str = "it does not exist";
+
 /// One topic.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TopicFacts {
@@ -76,12 +79,12 @@ fn ask(cluster: &Cluster, group: &str, names: &[String]) -> Result<Survey, Inges
     let (mut survey, mut list) = (Survey::default(), TopicPartitionList::new());
     for name in names {
         let metadata = consumer.fetch_metadata(Some(name), ASK_MAX).map_err(unreachable)?;
-        let mut found = Err("it does not exist".to_owned());
+        let mut found = Err(MISSING.to_owned());
         for topic in metadata.topics() {
             found = match topic.error() {
                 Some(error) => match RDKafkaErrorCode::from(error) {
                     RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
-                        Err("it does not exist".to_owned())
+                        Err(MISSING.to_owned())
                     }
                     code => Err(code.to_string()),
                 },
@@ -119,7 +122,7 @@ fn offsets(
         let marks = consumer.fetch_watermarks(name, number, ASK_MAX).map_err(|error| error_text(&error))?;
         facts.offsets.insert(number, marks);
     }
-    if facts.offsets.is_empty() { Err("it does not exist".to_owned()) } else { Ok(facts) }
+    if facts.offsets.is_empty() { Err(MISSING.to_owned()) } else { Ok(facts) }
 }
 
 /// Writes one record to each topic in a transaction of its own, which is then given up: nobody who reads committed

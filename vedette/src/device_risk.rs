@@ -4,9 +4,12 @@
 //! nobody can say, and certificates are short. Counted from when an alert was written, not from when the call was
 //! made: a device that was cut off sends calls of months ago.
 
+use crate::device_release::Scored;
 use cert_manager::device::DeviceId;
 use cert_manager::est::server::wall_clock;
+use cert_manager::risk::Release;
 use cert_manager::risk::{Risk, RiskSource};
+use cert_manager::time::Millis;
 use ingest::Record;
 use ingest::cluster::Cluster;
 use ingest::read_back::Reader;
@@ -30,6 +33,8 @@ pub const DEVICES_MAX: NonZeroUsize = match NonZeroUsize::new(1_000_000) {
 pub struct Alerts {
     heard: Arc<Mutex<LruCache<String, Vec<Alert>>>>,
     listening: Arc<AtomicBool>,
+    /// What has been scored of devices that wait to be released.
+    pub scored: Scored,
 }
 
 #[derive(Clone, Copy)]
@@ -52,7 +57,11 @@ struct Named {
 
 impl Default for Alerts {
     fn default() -> Self {
-        Self { heard: Arc::new(Mutex::new(LruCache::new(DEVICES_MAX))), listening: Arc::default() }
+        Self {
+            heard: Arc::new(Mutex::new(LruCache::new(DEVICES_MAX))),
+            listening: Arc::default(),
+            scored: Scored::default(),
+        }
     }
 }
 
@@ -113,6 +122,11 @@ impl Alerts {
 impl RiskSource for Alerts {
     fn risk(&self, device: &DeviceId) -> Risk {
         self.at(device.as_str(), wall_clock().0)
+    }
+
+    fn release(&self, device: &DeviceId, now: Millis) -> Release {
+        // While alerts cannot be read, no certificate is full anyway.
+        if self.listening.load(Ordering::Acquire) { self.scored.release(device, now) } else { Release::Now }
     }
 }
 

@@ -485,6 +485,7 @@ impl From<CaError> for Failure {
             CaError::Threshold { .. } => {
                 "bring the newest root keys (`root-N-*.key`) back into `offline/`, or ask for fewer signatures than keys"
             }
+            CaError::NoOperator(_) => "`operators/` under --dir has a folder for each; nothing was changed",
             CaError::WhichKey { .. } => "name the key of the party you believe with --key; `vedette ca list` shows it",
             CaError::Ledger(LedgerError::UnknownDevice(_)) => {
                 "`vedette ca list` names the devices; a new one needs `vedette ca token`"

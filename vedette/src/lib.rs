@@ -15,6 +15,7 @@ pub mod sinks; // a judged call → the records others read
 pub mod states; // what is remembered, bounded
 pub mod tally; // counts of all pipelines of a process
 
+pub mod device_release; // whether what a device did while it was away has been scored
 pub mod device_risk; // alerts → what the authority is told of a device
 pub mod door; // `POST /v1/calls`: calls over HTTP → Kafka
 pub mod judge; // a data set through the pipeline

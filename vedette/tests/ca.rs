@@ -220,12 +220,37 @@ fn what_cannot_be_done_is_said_with_what_to_do() {
         (&["revoke", "nobody", "--reason", "r"], "no device `nobody`"),
         (&["approve", "nobody"], "no device `nobody`"),
         (&["voucher", "nobody"], "vedette ca token"),
+        (&["operator", "remove", "nobody"], "no operator `nobody`"),
+        (&["operator", "add", "ada", "--out", "missing"], "missing"),
         (&["serve", "--listen", "192.0.2.1:1"], "ca.listen"),
         (&["bundle", "publish", "model", "missing"], "missing"),
     ] {
         let said = refused(&ca(folder, command));
         assert!(said.contains(words), "{command:?}: {said}");
     }
+}
+
+#[test]
+fn an_operator_reads_the_fleet_until_taken_away() {
+    let authority = tempfile::tempdir().unwrap();
+    let folder = authority.path();
+    said(&ca(folder, &["init"]));
+    let server = Server::start(folder, |c| c);
+    let added = said(&ca(folder, &["operator", "add", "ada", "--life", "1d"]));
+    assert!(added.contains("--cert ./ada.pem --key ./ada.key"), "{added}");
+    let fleet = || {
+        let url = format!("{}/v1/fleet?limit=10", server.url);
+        let mut curl = Command::new("curl");
+        curl.args(["-sk", "--cert", "ada.pem", "--key", "ada.key", "-w", "\\n%{http_code}", &url]).current_dir(folder);
+        String::from_utf8(curl.output().unwrap().stdout).unwrap()
+    };
+    let page = fleet();
+    let (page, status) = page.rsplit_once('\n').unwrap();
+    assert_eq!(status, "200", "{page}");
+    let page: serde_json::Value = serde_json::from_str(page).unwrap();
+    assert_eq!((&page["v"], &page["devices"], &page["next"]), (&1.into(), &serde_json::json!([]), &().into()));
+    said(&ca(folder, &["operator", "remove", "ada"]));
+    assert!(fleet().ends_with("\n403"));
 }
 
 #[test]

@@ -156,7 +156,7 @@ impl Device {
             assert_eq!(response.status, 200, "{}", String::from_utf8_lossy(&response.body));
             self.receipt = response.header(RECEIPT_HEADER).unwrap().to_owned();
             let chain = parse_certs_only(&decode_body(&response.body).unwrap()).unwrap();
-            return (Identity { chain, key }, took);
+            return (Identity { chain, key: key.into() }, took);
         }
     }
 

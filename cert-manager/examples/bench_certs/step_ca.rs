@@ -57,10 +57,10 @@ fn run(server: &Child, port: u16, root: &[u8], intermediate: &Authority, folder:
             let name = format!("dev-{n}").parse().unwrap();
             let serial = Serial::new(&[&[0x40; 15][..], &[n as u8 + 1]].concat()).unwrap();
             let spki = key.subject_public_key_info();
-            let certificate = intermediate.issue(&name, &spki, Grant::Full, &serial, life).unwrap();
+            let certificate = intermediate.issue((&name, "default"), &spki, Grant::Full, &serial, life).unwrap();
             let chain = vec![certificate, intermediate.certificate().to_vec()];
             let verifier = Arc::new(FloorVerifier::new(&[root.to_vec()], Millis(0)).unwrap());
-            Arc::new(client_config(verifier, Some(&Identity { chain, key })).unwrap())
+            Arc::new(client_config(verifier, Some(&Identity { chain, key: key.into() })).unwrap())
         })
         .collect();
     // It is up when a renewal works; that one also warms it.

@@ -18,7 +18,9 @@ use serde::{Deserialize, Serialize};
 use super::channel::{Channel, ChannelError, Identity};
 use super::storage::{Mode, Storage};
 use crate::bundle::{API_VERSION, BundleError, CHUNK_BYTES, Kind, Manifest, Skew, accept, parse_manifest};
+use crate::desk::HOLDS_HEADER;
 use crate::envelope::parse_envelope;
+use crate::holds::Holds;
 use crate::http::{Request, Response};
 use crate::sign::Role;
 use crate::time::Millis;
@@ -99,7 +101,8 @@ pub fn state_of(
 }
 
 /// Looks whether the authority has a newer bundle of `kind` than number `held` and takes it. `held` is the
-/// highest number this device ever had in force, so that losing a file opens no way back.
+/// highest number this device ever had in force, so that losing a file opens no way back. `holds` is said along,
+/// for the operator's view of the fleet.
 ///
 /// # Errors
 /// [`FetchError`]; what is in force goes on. A download that broke off goes on at the next call.
@@ -108,10 +111,11 @@ pub fn fetch<S: Storage, C: Channel>(
     channel: &mut C,
     identity: Option<&Identity>,
     (kind, held): (Kind, u64),
-    trust: &Trust,
+    (trust, holds): (&Trust, &Holds),
     now: Millis,
 ) -> Result<Fetched, FetchError> {
-    let response = channel.exchange(identity, &Request::get(format!("/v1/bundles/{kind}")))?;
+    let look = Request::get(format!("/v1/bundles/{kind}")).with(HOLDS_HEADER, holds.to_string());
+    let response = channel.exchange(identity, &look)?;
     if response.status == 404 {
         return Ok(Fetched::NoneThere);
     }

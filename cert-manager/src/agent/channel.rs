@@ -1,8 +1,7 @@
 //! How the agent reaches the authority: TLS in production, a call in the simulations.
 
-use rcgen::KeyPair;
-
 use crate::http::{Request, Response};
+use crate::keys::Key;
 use crate::time::Millis;
 
 /// A pair to authenticate with.
@@ -11,7 +10,7 @@ pub struct Identity {
     /// The certificate, then those between it and an anchor, DER.
     pub chain: Vec<Vec<u8>>,
     /// Its key.
-    pub key: KeyPair,
+    pub key: Key,
 }
 
 /// Why there is no response.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{CertificateParams, DnType, KeyPair};
+use rcgen::{CertificateParams, DnType};
 use ring::rand::SecureRandom;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -13,17 +13,20 @@ use super::bundles::{self, BundleState, FetchError, Fetched};
 use super::channel::{Channel, ChannelError, Identity};
 use super::storage::Storage;
 use super::store::{Pair, Staged, Store, View};
-use crate::authority::{POLICY_QUARANTINE, key_id};
-use crate::bundle::{Kind, Skew};
+use crate::authority::POLICY_QUARANTINE;
+use crate::bundle::{API_VERSION, Kind, Skew};
 use crate::desk::{RECEIPT_HEADER, REFUSED_HEADER, REQUEST_HEADER};
 use crate::device::{DeviceId, RequestId};
 use crate::digest::Digest;
 use crate::est::wire::{decode_body, encode_body, parse_certs_only};
 use crate::facts::parse_certificate;
 use crate::floor::{Clock, Floor, Nonce, read_time_answer};
+use crate::holds::Holds;
 use crate::http::{Request, Response};
+use crate::keys::Key;
 use crate::ledger::Refusal;
 use crate::receipt::{SignedReceipt, parse_receipt};
+use crate::revocation::{StatusError, StatusList};
 use crate::rotation::{Chance, Facts, Held, State, Step, Trouble, Window, next_step, state};
 use crate::sign::Role;
 use crate::time::{Millis, Span};
@@ -43,6 +46,8 @@ pub struct Memory {
     pub probed: Option<Digest>,
     /// What is known of each kind of bundle.
     pub bundles: BTreeMap<Kind, BundleMemory>,
+    /// When the status list that is kept was made: an older one never replaces it.
+    pub status: Option<Millis>,
 }
 
 /// What the agent remembers of one kind of bundle.
@@ -108,6 +113,8 @@ pub struct Agent<S, C> {
 
 /// Name of the file with the one-time token, while it is not used up.
 pub const TOKEN_FILE: &str = "token";
+/// Name of the file with the newest status list, where one is kept.
+pub const STATUS_FILE: &str = "status.bin";
 /// Name of the file with the newest root document.
 pub const ROOT_FILE: &str = "root.json";
 
@@ -189,9 +196,10 @@ impl<S: Storage, C: Channel> Agent<S, C> {
         let identity = self.credentials()?;
         let now = self.clock(moment).now();
         let held = self.memory.bundles.get(&kind).copied().unwrap_or_default();
+        let holds = self.holds()?;
+        let trust = (&self.trust, &holds);
         let storage = self.store.storage();
-        let outcome =
-            bundles::fetch(storage, &mut self.channel, identity.as_ref(), (kind, held.highest), &self.trust, now);
+        let outcome = bundles::fetch(storage, &mut self.channel, identity.as_ref(), (kind, held.highest), trust, now);
         let skew = bundles::skew_of(&outcome).or(held.skew);
         let highest = if let Ok(Fetched::Took(version)) = outcome { version } else { held.highest };
         let known = BundleMemory { highest, skew };
@@ -200,6 +208,39 @@ impl<S: Storage, C: Channel> Agent<S, C> {
             self.store.keep_state(&serde_json::to_vec(&self.memory).unwrap_or_default())?;
         }
         outcome
+    }
+
+    /// Keeps the authority's newest status list, for peers to be looked up in. What it was made at is a signed time:
+    /// the floor rises with it.
+    ///
+    /// # Errors
+    /// [`AgentError`]; the list that is kept goes on.
+    pub fn fetch_status(&mut self) -> Result<(), AgentError> {
+        let identity = self.credentials()?;
+        let response = good(self.channel.exchange(identity.as_ref(), &Request::get("/v1/status"))?, 200)?;
+        let list = StatusList::read(&response.body, self.trust.keys(Role::Status), None).map_err(unacceptable)?;
+        match self.memory.status {
+            Some(held) if held > list.made() => return Err(unacceptable(StatusError::Rollback)),
+            Some(held) if held == list.made() => return Ok(()),
+            _ => {}
+        }
+        self.store.keep(STATUS_FILE, &response.body)?;
+        self.memory.status = Some(list.made());
+        self.memory.floor = self.memory.floor.raised(list.made());
+        self.remember()
+    }
+
+    /// What the device holds now.
+    ///
+    /// # Errors
+    /// Any error of the disk.
+    pub fn holds(&mut self) -> std::io::Result<Holds> {
+        let mut holds = Holds { api: API_VERSION, root: self.trust.version(), ..Holds::default() };
+        for kind in Kind::ALL {
+            let manifest = bundles::in_force(self.store.storage(), kind, &self.trust)?;
+            holds.set(kind, manifest.map_or(0, |manifest| manifest.version));
+        }
+        Ok(holds)
     }
 
     /// How the device stands with `kind`.
@@ -336,7 +377,7 @@ impl<S: Storage, C: Channel> Agent<S, C> {
 
     fn stage(&mut self, view: &View) -> Result<(), AgentError> {
         let slot = view.newest.as_ref().map_or(super::store::Slot::A, |pair| pair.slot.other());
-        let key = KeyPair::generate().map_err(|e| AgentError::Key(e.to_string()))?;
+        let key = self.store.keys().generate().map_err(|e| AgentError::Key(e.to_string()))?;
         Ok(self.store.stage(slot, &key, RequestId(random()?))?)
     }
 
@@ -365,7 +406,7 @@ impl<S: Storage, C: Channel> Agent<S, C> {
         }
     }
 
-    fn request(&self, view: &View, staged: Staged, key: &KeyPair) -> Result<Request, AgentError> {
+    fn request(&self, view: &View, staged: Staged, key: &Key) -> Result<Request, AgentError> {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, self.device.as_str());
@@ -468,7 +509,7 @@ impl<S: Storage, C: Channel> Agent<S, C> {
 
     fn identity(&self, view: &View) -> std::io::Result<Option<Identity>> {
         let Some(pair) = &view.newest else { return Ok(None) };
-        let key = self.store.key(pair.slot)?.filter(|key| key_id(key) == pair.facts.key.id);
+        let key = self.store.key(pair.slot)?.filter(|key| key.id() == pair.facts.key.id);
         let chain = [std::slice::from_ref(&pair.certificate), &pair.chain].concat();
         Ok(key.map(|key| Identity { chain, key }))
     }

@@ -23,14 +23,13 @@
 
 use std::io;
 
-use rcgen::KeyPair;
 use zeroize::Zeroizing;
 
 use super::storage::{Mode, Storage};
-use crate::authority::key_id;
 use crate::device::RequestId;
 use crate::digest::Digest;
 use crate::facts::{CertFacts, parse_certificate};
+use crate::keys::{Key, KeyStore};
 use crate::pem;
 use crate::receipt::{SignedReceipt, parse_receipt};
 
@@ -108,6 +107,7 @@ pub struct View {
 #[derive(Debug)]
 pub struct Store<S> {
     storage: S,
+    keys: KeyStore,
 }
 
 impl<S: Storage> Store<S> {
@@ -120,7 +120,7 @@ impl<S: Storage> Store<S> {
             storage.make_folder(slot.folder())?;
         }
         storage.sync_folder("")?;
-        Ok(Self { storage })
+        Ok(Self { storage, keys: KeyStore::default() })
     }
 
     /// What is there now.
@@ -141,7 +141,7 @@ impl<S: Storage> Store<S> {
     ///
     /// # Errors
     /// Any error of the disk; then the slot holds nothing usable, and staging starts over.
-    pub fn stage(&mut self, slot: Slot, key: &KeyPair, request: RequestId) -> io::Result<()> {
+    pub fn stage(&mut self, slot: Slot, key: &Key, request: RequestId) -> io::Result<()> {
         let folder = slot.folder();
         self.storage.remove(&format!("{folder}/request"))?;
         self.storage.sync_folder(folder)?;
@@ -149,8 +149,8 @@ impl<S: Storage> Store<S> {
             self.storage.remove(&format!("{folder}/{name}"))?;
         }
         self.storage.sync_folder(folder)?;
-        let pem = Zeroizing::new(key.serialize_pem());
-        self.replace(&format!("{folder}/key.pem"), pem.as_bytes(), Mode::Private)?;
+        let record = self.keys.record(key);
+        self.replace(&format!("{folder}/key.pem"), record.as_bytes(), Mode::Private)?;
         self.storage.sync_folder(folder)?;
         self.replace(&format!("{folder}/request"), format!("{request}\n").as_bytes(), Mode::Private)?;
         self.storage.sync_folder(folder)
@@ -194,9 +194,9 @@ impl<S: Storage> Store<S> {
     ///
     /// # Errors
     /// Any error of the disk. A key that cannot be read counts as none.
-    pub fn key(&self, slot: Slot) -> io::Result<Option<KeyPair>> {
-        let pem = self.storage.read(&format!("{}/key.pem", slot.folder()))?.map(Zeroizing::new);
-        Ok(pem.and_then(|pem| KeyPair::from_pem(std::str::from_utf8(&pem).ok()?).ok()))
+    pub fn key(&self, slot: Slot) -> io::Result<Option<Key>> {
+        let record = self.storage.read(&format!("{}/key.pem", slot.folder()))?.map(Zeroizing::new);
+        Ok(record.and_then(|record| self.keys.find(&record)))
     }
 
     /// The text of `state.json`.
@@ -257,7 +257,7 @@ impl<S: Storage> Store<S> {
         let Some(key) = self.key(slot)? else { return Ok(None) };
         Ok(read_pair(slot, &cert, &chain, &receipt).filter(|pair| {
             let said = pair.receipt.receipt();
-            pair.facts.key.id == key_id(&key) && said.key == pair.facts.key.id && said.serial == pair.facts.serial
+            pair.facts.key.id == key.id() && said.key == pair.facts.key.id && said.serial == pair.facts.serial
         }))
     }
 
@@ -265,7 +265,12 @@ impl<S: Storage> Store<S> {
         let Some(text) = self.storage.read(&format!("{}/request", slot.folder()))? else { return Ok(None) };
         let request = std::str::from_utf8(&text).ok().and_then(|t| t.trim().parse().ok());
         let key = self.key(slot)?;
-        Ok(request.zip(key).map(|(request, key)| Staged { slot, request, key: key_id(&key) }))
+        Ok(request.zip(key).map(|(request, key)| Staged { slot, request, key: key.id() }))
+    }
+
+    /// Where its keys are kept.
+    pub fn keys(&self) -> KeyStore {
+        self.keys
     }
 
     /// The folder underneath, for what has its own files in it.

@@ -3,12 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{KeyPair, PublicKeyData};
+use rcgen::PublicKeyData;
 
 use super::{CaError, Files, ONLINE, content};
 use crate::agent::storage::Mode;
 use crate::authority::{Authority, AuthorityError, BACKDATE, self_signed_authority, subordinate_authority};
 use crate::est::server::wall_clock;
+use crate::keys::{Key, KeyStore};
 use crate::ledger::Ledger;
 use crate::pem;
 use crate::sign::{PublicKey, Role, SigningKey};
@@ -75,6 +76,7 @@ pub fn init(folder: &Path, init: &Init) -> Result<Trust, CaError> {
     for (_, name) in ONLINE {
         files.write(name, SigningKey::generate()?.pkcs8(), Mode::Private)?;
     }
+    super::operators::read(&mut files)?;
     let roots = root_keys(&mut files, 1, init.root_keys, init.root_threshold)?;
     let document = document(&files, 1, &roots, init.root_threshold, &[authority])?;
     let signers: Vec<_> = roots.iter().take(init.root_threshold).collect();
@@ -124,10 +126,10 @@ fn first_authority(files: &mut Files, init: &Init) -> Result<Vec<u8>, CaError> {
         Some(above) => {
             let chain = read_pem(&above.certificate)?;
             let first = chain.first().cloned().unwrap_or_default();
-            let text = std::fs::read_to_string(&above.key)
+            let text = std::fs::read(&above.key)
                 .map_err(|source| CaError::File { path: above.key.display().to_string(), source })?;
             let text = zeroize::Zeroizing::new(text);
-            let root_key = KeyPair::from_pem(&text).map_err(|_| content(&above.key, "a private key in PEM"))?;
+            let root_key = KeyStore::Files.find(&text).ok_or_else(|| content(&above.key, "a private key in PEM"))?;
             let root = Authority::new(first, root_key, None)?;
             let life = Validity { until: life.until.min(root.facts().validity.until), ..life };
             let above: String = chain.iter().map(|der| pem::encode("CERTIFICATE", der)).collect();
@@ -154,7 +156,9 @@ fn next_authority(files: &mut Files) -> Result<(), CaError> {
     let certificate = self_signed_authority(&name, &key, life)?;
     let bridge = Validity { until: old.facts().validity.until.min(life.until), ..life };
     let new_with_old = subordinate_authority(&name, &key.subject_public_key_info(), &old, bridge)?;
-    let new = Authority::new(certificate.clone(), key_again(&key)?, None)?;
+    // Written down and found again: a key cannot be cloned.
+    keep_key(files, number + 1, &key)?;
+    let new = Authority::new(certificate.clone(), files.key_pair(&format!("authority-{}.key", number + 1))?, None)?;
     let old_key = files.key_pair(&format!("authority-{number}.key"))?;
     let old_with_new = subordinate_authority(&base, &old_key.subject_public_key_info(), &new, bridge)?;
     append(files, "cross.pem", &new_with_old)?;
@@ -162,12 +166,16 @@ fn next_authority(files: &mut Files) -> Result<(), CaError> {
     keep_authority(files, number + 1, &certificate, &key)
 }
 
-fn keep_authority(files: &mut Files, number: usize, certificate: &[u8], key: &KeyPair) -> Result<(), CaError> {
-    let text = zeroize::Zeroizing::new(key.serialize_pem());
-    files.write(&format!("authority-{number}.key"), text.as_bytes(), Mode::Private)?;
+fn keep_authority(files: &mut Files, number: usize, certificate: &[u8], key: &Key) -> Result<(), CaError> {
+    keep_key(files, number, key)?;
     // The certificate last: an authority counts from the moment its certificate is there.
     let text = pem::encode("CERTIFICATE", certificate);
     files.write(&format!("authority-{number}.pem"), text.as_bytes(), Mode::Public)
+}
+
+fn keep_key(files: &mut Files, number: usize, key: &Key) -> Result<(), CaError> {
+    let record = KeyStore::default().record(key);
+    files.write(&format!("authority-{number}.key"), record.as_bytes(), Mode::Private)
 }
 
 fn append(files: &mut Files, name: &str, certificate: &[u8]) -> Result<(), CaError> {
@@ -231,12 +239,6 @@ fn read_pem(path: &Path) -> Result<Vec<Vec<u8>>, CaError> {
     pem::certificates(&bytes).map_err(|_| content(path, "certificates in PEM"))
 }
 
-fn key_pair() -> Result<KeyPair, CaError> {
-    KeyPair::generate().map_err(|e| AuthorityError::Sign { reason: e.to_string() }.into())
-}
-
-/// The library's key pair cannot be cloned.
-fn key_again(key: &KeyPair) -> Result<KeyPair, CaError> {
-    let der = zeroize::Zeroizing::new(key.serialize_der());
-    KeyPair::try_from(der.as_slice()).map_err(|e| AuthorityError::Sign { reason: e.to_string() }.into())
+pub(super) fn key_pair() -> Result<Key, CaError> {
+    KeyStore::default().generate().map_err(|e| AuthorityError::Sign { reason: e.to_string() }.into())
 }

@@ -2,10 +2,11 @@
 
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::operators::Operators;
 use crate::authority::POLICY_QUARANTINE;
 use crate::device::DeviceId;
 use crate::digest::Digest;
-use crate::facts::{CertFacts, parse_certificate};
+use crate::facts::{CertFacts, FactsError, parse_certificate};
 use crate::time::Millis;
 
 /// A maker of devices whose certificates may enrol.
@@ -15,6 +16,44 @@ pub struct Factory {
     pub certificate: Vec<u8>,
     /// Class its devices get.
     pub class: String,
+}
+
+/// An authority of ours, of any generation: whom it signed for is a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issuer {
+    subject: String,
+    certificate: Vec<u8>,
+}
+
+impl Issuer {
+    /// From its DER certificate.
+    ///
+    /// # Errors
+    /// [`FactsError`].
+    pub fn new(certificate: &[u8]) -> Result<Self, FactsError> {
+        Ok(Self { subject: parse_certificate(certificate)?.subject, certificate: certificate.to_vec() })
+    }
+
+    /// Its certificate, DER.
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+
+    /// Whether it signed `der`, whose facts are `facts`. The name is compared first: that costs nothing.
+    fn signed(&self, der: &[u8], facts: &CertFacts) -> bool {
+        self.subject == facts.issuer && signed_by(der, &self.certificate)
+    }
+}
+
+/// Whose certificates are known, and as whose.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// Our own authorities, oldest first.
+    pub issuers: Vec<Issuer>,
+    /// Makers of devices.
+    pub factories: Vec<Factory>,
+    /// Those who may read the fleet.
+    pub operators: Operators,
 }
 
 /// Who is on the other end.
@@ -33,6 +72,11 @@ pub enum Peer {
     },
     /// A device with a certificate of ours.
     Device(DevicePeer),
+    /// A person, or a dashboard, that may read the fleet and do nothing else.
+    Operator {
+        /// Whose certificate it is.
+        name: DeviceId,
+    },
     /// A certificate TLS accepted but no rule knows.
     Stranger,
 }
@@ -70,7 +114,18 @@ pub enum DeviceStanding {
 pub struct Shown {
     name: DeviceId,
     facts: CertFacts,
-    maker: Option<Factory>,
+    by: By,
+}
+
+/// Who signed a certificate.
+#[derive(Debug, Clone)]
+enum By {
+    /// We, for a device.
+    Us,
+    /// A maker of devices.
+    Factory(Factory),
+    /// The operators' authority.
+    Operators,
 }
 
 /// What is on the other end of a connection, before any request.
@@ -79,60 +134,74 @@ pub struct Shown {
 pub enum End {
     /// No certificate.
     Anonymous,
-    /// A certificate that cannot be read, or that names no device.
+    /// A certificate that cannot be read, that names nobody, or that none of ours signed.
     Stranger,
-    /// A certificate that names a device.
+    /// A certificate that names a device or an operator.
     Shown(Shown),
 }
 
 impl End {
     /// Reads the certificate that TLS has verified.
-    pub fn of(certificate: Option<&[u8]>, factories: &[Factory]) -> Self {
+    pub fn of(certificate: Option<&[u8]>, known: &Known) -> Self {
         let Some(der) = certificate else { return Self::Anonymous };
         let Ok(facts) = parse_certificate(der) else { return Self::Stranger };
         let Some(name) = facts.common_name.as_deref().and_then(|n| n.parse::<DeviceId>().ok()) else {
             return Self::Stranger;
         };
-        // Which authority signed it is decided by its signature, where there is more than one: names
-        // can be copied.
-        let maker = factories.iter().find(|f| signed_by(der, &f.certificate)).cloned();
-        Self::Shown(Shown { name, facts, maker })
+        match by(der, &facts, known) {
+            Some(by) => Self::Shown(Shown { name, facts, by }),
+            None => Self::Stranger,
+        }
     }
 
     /// Who that is now. `revoked` looks a serial up.
-    pub fn peer(&self, issuers: &[String], revoked: impl Fn(&str) -> bool, now: Millis) -> Peer {
-        let Shown { name, facts, maker } = match self {
+    pub fn peer(&self, known: &Known, revoked: impl Fn(&str) -> bool, now: Millis) -> Peer {
+        let Shown { name, facts, by } = match self {
             Self::Anonymous => return Peer::Anonymous,
             Self::Stranger => return Peer::Stranger,
             Self::Shown(shown) => shown,
         };
-        if let Some(maker) = maker {
+        let expired = facts.validity.expired(now);
+        match by {
             // A factory certificate carries no date that matters (IEEE 802.1AR: 9999), but one that does
             // and has passed is not good.
-            return match facts.validity.expired(now) {
-                true => Peer::Stranger,
-                false => Peer::Factory { name: name.clone(), key: facts.key.id, class: maker.class.clone() },
-            };
+            By::Factory(_) if expired => Peer::Stranger,
+            By::Factory(maker) => Peer::Factory { name: name.clone(), key: facts.key.id, class: maker.class.clone() },
+            By::Operators if !expired && known.operators.holds(name, facts.fingerprint) => {
+                Peer::Operator { name: name.clone() }
+            }
+            By::Operators => Peer::Stranger,
+            By::Us => {
+                let standing = standing(facts, revoked, now);
+                let (key, until, fingerprint) = (facts.key.id, facts.validity.until, facts.fingerprint);
+                Peer::Device(DevicePeer { name: name.clone(), key, until, fingerprint, standing })
+            }
         }
-        if !issuers.contains(&facts.issuer) {
-            return Peer::Stranger;
-        }
-        let standing = standing(facts, revoked, now);
-        let (key, until, fingerprint) = (facts.key.id, facts.validity.until, facts.fingerprint);
-        Peer::Device(DevicePeer { name: name.clone(), key, until, fingerprint, standing })
     }
 }
 
-/// Says who holds `certificate`, whose possession TLS has proved, under an anchor that is one of the
-/// authorities with the subjects `issuers` or one of `factories`. `revoked` looks a serial up.
-pub fn identify(
-    certificate: Option<&[u8]>,
-    issuers: &[String],
-    factories: &[Factory],
-    revoked: impl Fn(&str) -> bool,
-    now: Millis,
-) -> Peer {
-    End::of(certificate, factories).peer(issuers, revoked, now)
+/// Who signed a certificate under one of our anchors.
+///
+/// Decided by its signature wherever somebody else signs, too: names can be copied, by a maker's own
+/// intermediate for one. Where only we sign, TLS has checked the signature, and the name says which of us.
+fn by(der: &[u8], facts: &CertFacts, known: &Known) -> Option<By> {
+    if let Some(maker) = known.factories.iter().find(|maker| signed_by(der, &maker.certificate)) {
+        return Some(By::Factory(maker.clone()));
+    }
+    if known.operators.authority().is_some_and(|authority| authority.signed(der, facts)) {
+        return Some(By::Operators);
+    }
+    let ours = match known.factories.is_empty() {
+        true => known.issuers.iter().any(|issuer| issuer.subject == facts.issuer),
+        false => known.issuers.iter().any(|issuer| issuer.signed(der, facts)),
+    };
+    ours.then_some(By::Us)
+}
+
+/// Says who holds `certificate`, whose possession TLS has proved, under an anchor that is one of those
+/// `known`. `revoked` looks a serial up.
+pub fn identify(certificate: Option<&[u8]>, known: &Known, revoked: impl Fn(&str) -> bool, now: Millis) -> Peer {
+    End::of(certificate, known).peer(known, revoked, now)
 }
 
 fn standing(facts: &CertFacts, revoked: impl Fn(&str) -> bool, now: Millis) -> DeviceStanding {

@@ -31,6 +31,8 @@ pub enum Route {
     RenewalInfo,
     /// `POST /v1/probe`.
     Probe,
+    /// `GET /v1/fleet`.
+    Fleet,
 }
 
 /// What a route lets happen, which decides who may use it.
@@ -47,6 +49,8 @@ enum Door {
     Quarantined,
     /// Everything else: a certificate that is good in full.
     Members,
+    /// What is known of every device.
+    Operators,
 }
 
 impl Route {
@@ -64,6 +68,7 @@ impl Route {
             (Method::Get, _, "/v1/status") => Some(Self::Status),
             (Method::Get, _, "/v1/renewal-info") => Some(Self::RenewalInfo),
             (Method::Post, _, "/v1/probe") => Some(Self::Probe),
+            (Method::Get, _, "/v1/fleet") => Some(Self::Fleet),
             (Method::Get, _, path) if path.starts_with("/v1/bundles/") => bundle(path.strip_prefix("/v1/bundles/")?),
             (Method::Get, _, path) => match path.strip_prefix("/v1/crl/") {
                 Some(number) => number.parse().ok().map(|number| Self::Crl(Some(number))),
@@ -82,6 +87,7 @@ impl Route {
             Self::Renew => Door::Returning,
             Self::RenewalInfo | Self::Probe => Door::Quarantined,
             Self::Manifest(_) | Self::Content(..) => Door::Members,
+            Self::Fleet => Door::Operators,
         }
     }
 
@@ -104,6 +110,7 @@ impl Route {
             Door::Returning => standing.is_some(),
             Door::Members => standing == Some(Current),
             Door::Quarantined => matches!(standing, Some(Current | Quarantine)),
+            Door::Operators => matches!(peer, Peer::Operator { .. }),
         }
     }
 }

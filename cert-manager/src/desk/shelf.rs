@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use crate::bundle::{CHUNK_BYTES, Kind};
-use crate::envelope::ENVELOPE_BYTES_MAX;
+use crate::bundle::{CHUNK_BYTES, Kind, Manifest, parse_manifest};
+use crate::envelope::{ENVELOPE_BYTES_MAX, parse_envelope};
 
 /// A folder of bundles.
 #[derive(Debug, Clone)]
@@ -48,6 +48,13 @@ impl Shelf {
             file => file?.take(ENVELOPE_BYTES_MAX as u64).read_to_end(&mut bytes)?,
         };
         Ok(Some(bytes))
+    }
+
+    /// What the manifest of one bundle says; `None` when there is none that can be read. It is ours: its signature is
+    /// for devices to check.
+    pub fn published(&self, kind: Kind, version: u64) -> Option<Manifest> {
+        let bytes = self.manifest(kind, version).ok()??;
+        parse_manifest(parse_envelope(&bytes).ok()?.unverified()).ok()
     }
 
     /// Up to [`CHUNK_BYTES`] of the content from `offset`; empty past its end, `None` when there is no

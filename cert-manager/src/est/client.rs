@@ -11,7 +11,6 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConnection, StreamOwned};
 
 use crate::agent::channel::{Channel, ChannelError, Identity};
-use crate::authority::key_id;
 use crate::digest::Digest;
 use crate::http::{Method, Request, Response};
 use crate::time::Millis;
@@ -127,7 +126,7 @@ impl TlsChannel {
         let connection = ClientConnection::new(config, self.server_name()?).map_err(failed)?;
         let stream = StreamOwned::new(connection, Counted { tcp, bytes: 0 });
         self.handshakes += 1;
-        Ok(Open { stream, identity: identity.map(|i| key_id(&i.key)) })
+        Ok(Open { stream, identity: identity.map(|i| i.key.id()) })
     }
 
     fn server_name(&self) -> Result<ServerName<'static>, ChannelError> {
@@ -137,7 +136,7 @@ impl TlsChannel {
 
 impl Channel for TlsChannel {
     fn exchange(&mut self, identity: Option<&Identity>, request: &Request) -> Result<Response, ChannelError> {
-        let wanted = identity.map(|i| key_id(&i.key));
+        let wanted = identity.map(|i| i.key.id());
         if self.open.as_ref().is_some_and(|open| open.identity != wanted) {
             self.close();
         }
@@ -228,7 +227,8 @@ fn head(request: &Request, server: &Server) -> String {
         Method::Get => "GET",
         Method::Post => "POST",
     };
-    let mut head = format!("{method} {} HTTP/1.1\r\nhost: {}:{}\r\n", request.path, server.host, server.port);
+    let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };
+    let mut head = format!("{method} {}{query} HTTP/1.1\r\nhost: {}:{}\r\n", request.path, server.host, server.port);
     for (name, value) in &request.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }

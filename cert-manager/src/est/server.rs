@@ -85,7 +85,7 @@ async fn connection(
     let _ = stream.set_nodelay(true); // only slower without
     let Ok(Ok(tls)) = tokio::time::timeout(patience, acceptor.accept(stream)).await else { return };
     let certificate = tls.get_ref().1.peer_certificates().and_then(|c| c.first());
-    let end = Arc::new(End::of(certificate.map(|c| c.as_ref()), &desk.factories));
+    let end = Arc::new(End::of(certificate.map(|c| c.as_ref()), &desk.known));
     let service = service_fn(move |request| {
         let (desk, queue, end) = (desk.clone(), queue.clone(), end.clone());
         async move { Ok::<_, Infallible>(outgoing(answer(&desk, &queue, &end, request).await)) }
@@ -105,9 +105,14 @@ async fn answer(desk: &Desk, queue: &SyncSender<Asked>, end: &End, request: hype
     let minds = Route::of(&request).is_none_or(Route::minds_revocation);
     // A ledger that cannot say counts as revoked: nothing opens on its failure.
     let revoked = |serial: &str| minds && desk.ledger.is_revoked(serial).unwrap_or(true);
-    let peer = end.peer(&desk.issuers, revoked, now);
+    let peer = end.peer(&desk.known, revoked, now);
     let job = match desk.plan(&peer, &request, now) {
         Plan::Done(response) => return response,
+        Plan::Noted(response, job) => {
+            // Nobody waits for it, and where there is no room it is told again tomorrow.
+            let _ = queue.try_send((job, oneshot::channel().0));
+            return response;
+        }
         Plan::Job(job) => job,
     };
     let (reply, answer) = oneshot::channel();
@@ -135,7 +140,7 @@ fn write(desk: &Desk, jobs: &Receiver<Asked>, batch: usize) {
         }
         gather = if asked.len() > 1 { GATHER } else { Duration::ZERO };
         let (jobs, replies): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
-        match desk.ledger.apply(&jobs, &desk.office, wall_clock()) {
+        match desk.apply(&jobs, wall_clock()) {
             Ok(answers) => replies.into_iter().zip(answers).for_each(|(reply, answer)| {
                 let _ = reply.send(Ok(answer)); // the client may have gone; it asks again
             }),
@@ -162,7 +167,8 @@ async fn incoming(request: hyper::Request<Incoming>) -> Result<Request, Response
     let headers = head.headers.iter().filter_map(text).collect();
     let body = tokio::time::timeout(BODY_PATIENCE, read_body(body)).await;
     let body = body.unwrap_or_else(|_| Err(Response::text(408, "the body did not come")))?;
-    Ok(Request { method, path: head.uri.path().to_owned(), headers, body })
+    let query = head.uri.query().unwrap_or_default().to_owned();
+    Ok(Request { method, path: head.uri.path().to_owned(), query, headers, body })
 }
 
 /// Reads a body up to its limit. What is too large is still read for a while, and thrown away: a

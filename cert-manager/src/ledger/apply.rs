@@ -1,14 +1,17 @@
 //! Carries out rulings: a batch of requests in one transaction, so that one fsync serves many.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use redb::{ReadableTable, WriteTransaction};
 use ring::rand::SecureRandom;
 
 use super::credential::Token;
 use super::line::{Line, Seen, Standing};
+use super::pages::Told;
 use super::rules::{Ask, ClassPolicy, Enrolment, Grant, Memory, Refusal, Ruling, rule};
 use super::store::{
-    CERTS, EVIDENCE, Evidence, KEYS, LINES, Ledger, LedgerError, RECEIPTS, REVOKED, Revocation, RevocationKind, SEEN,
-    TOKENS, WAITING, database, row, unrow,
+    CERTS, EVIDENCE, Evidence, HELD, KEYS, LINES, Ledger, LedgerError, RECEIPTS, REVOKED, Revocation, RevocationKind,
+    SEEN, TOKENS, WAITING, database, row, unrow,
 };
 use crate::authority::Authority;
 use crate::device::{DeviceId, RequestId};
@@ -52,6 +55,13 @@ pub enum Job {
         /// The new key's SubjectPublicKeyInfo, DER.
         spki: Vec<u8>,
     },
+    /// Word of what a device holds, for operators.
+    Note {
+        /// Who.
+        device: DeviceId,
+        /// What it said.
+        told: Told,
+    },
 }
 
 /// What a device that has no certificate shows.
@@ -83,6 +93,8 @@ pub enum Answer {
     Later(Span),
     /// No.
     Refused(Refusal),
+    /// Noted.
+    Noted,
 }
 
 /// What rulings need beside the ledger: who signs, which classes there are, which versions are newest.
@@ -96,8 +108,8 @@ pub struct Office {
     pub classes: std::collections::BTreeMap<String, ClassPolicy>,
     /// Newest root document.
     pub trust_version: u32,
-    /// Newest bundle.
-    pub bundle_version: u32,
+    /// Newest model bundle; looked up again while the server runs, since bundles are published beside it.
+    pub bundle_version: AtomicU32,
 }
 
 impl Office {
@@ -148,6 +160,11 @@ fn apply_one(write: &WriteTransaction, job: &Job, office: &Office, now: Millis) 
                     )
                 }
             }
+        }
+        Job::Note { device, told } => {
+            let mut held = write.open_table(HELD).map_err(database)?;
+            held.insert(device.as_str(), row(told)?.as_slice()).map_err(database)?;
+            Ok(Answer::Noted)
         }
         Job::Enrol { device, request, credential, new_key, spki } => {
             enrol(write, device, *request, credential, (*new_key, spki), office, now)
@@ -267,7 +284,8 @@ fn issue(
 ) -> Result<Answer, LedgerError> {
     let validity = office.authority.validity(office.class(&line.class).life(order.grant), now);
     let serial = fresh_serial()?;
-    let certificate = office.authority.issue(&line.device, order.spki, order.grant, &serial, validity)?;
+    let certificate =
+        office.authority.issue((&line.device, &line.class), order.spki, order.grant, &serial, validity)?;
     let receipt = Receipt {
         device: line.device.clone(),
         n: line.head.n + 1,
@@ -277,7 +295,7 @@ fn issue(
         not_after: validity.until,
         server_time: now,
         trust_version: office.trust_version,
-        bundle_version: office.bundle_version,
+        bundle_version: office.bundle_version.load(Ordering::Relaxed),
         risk: order.risk,
     }
     .sign(&office.receipts);

@@ -31,6 +31,8 @@ pub(super) const EVIDENCE: TableDefinition<'_, u64, &[u8]> = TableDefinition::ne
 pub(super) const TOKENS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("tokens");
 /// Device that waits for an operator → since when, ms.
 pub(super) const WAITING: TableDefinition<'_, &str, u64> = TableDefinition::new("waiting");
+/// Device → what it said it holds, [`super::pages::Told`], JSON.
+pub(super) const HELD: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("held");
 
 /// The server's memory.
 pub struct Ledger {
@@ -136,6 +138,7 @@ impl Ledger {
         write.open_table(EVIDENCE).map_err(database)?;
         write.open_table(TOKENS).map_err(database)?;
         write.open_table(WAITING).map_err(database)?;
+        write.open_table(HELD).map_err(database)?;
         write.commit().map_err(database)?;
         Ok(Self { db })
     }
@@ -298,23 +301,6 @@ impl Ledger {
 
 /// Enrolments that wait for an operator.
 impl Ledger {
-    /// Devices that wait for their first certificate, and since when.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub fn waiting(&self) -> Result<Vec<(String, Millis)>, LedgerError> {
-        let read = self.db.begin_read().map_err(database)?;
-        let table = read.open_table(WAITING).map_err(database)?;
-        let rows = table.iter().map_err(database)?;
-        let all: Result<Vec<_>, LedgerError> = rows
-            .map(|row| {
-                let (device, since) = row.map_err(database)?;
-                Ok((device.value().to_owned(), Millis(since.value())))
-            })
-            .collect();
-        Ok(all?.into_iter().filter(|(_, since)| since.0 != super::apply::APPROVED).collect())
-    }
-
     /// Lets a waiting first enrolment pass when the device asks again.
     ///
     /// # Errors

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::ResolvesClientCert;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme};
 
 use super::{TlsError, provider};
+use crate::keys::KeyStore;
 use crate::pem;
 
 /// The device's current pair, as rustls wants it.
@@ -24,8 +24,8 @@ pub struct LivePair {
     held: Mutex<(FileId, Arc<CertifiedKey>)>,
 }
 
-/// What tells one `cert.pem` from the next: device, inode, and when it was changed.
-type FileId = (u64, u64, i64, i64);
+/// What tells one file from the next of the same name: device, inode, and when it was changed.
+pub(super) type FileId = (u64, u64, i64, i64);
 
 /// A folder without a usable pair.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,7 @@ impl LivePair {
     /// [`LiveError`] when there is no usable pair yet.
     pub fn follow(folder: &Path) -> Result<Arc<Self>, LiveError> {
         let missing = || LiveError(folder.display().to_string());
-        let id = file_id(folder).ok_or_else(missing)?;
+        let id = file_id(&folder.join("cert.pem")).ok_or_else(missing)?;
         let pair = read(folder).ok_or_else(missing)?;
         Ok(Arc::new(Self { folder: folder.to_owned(), held: Mutex::new((id, pair)) }))
     }
@@ -48,7 +48,7 @@ impl LivePair {
     pub fn pair(&self) -> Arc<CertifiedKey> {
         // A pair is replaced as a whole, so one left by a thread that panicked is still whole.
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(id) = file_id(&self.folder).filter(|id| *id != held.0)
+        if let Some(id) = file_id(&self.folder.join("cert.pem")).filter(|id| *id != held.0)
             && let Some(pair) = read(&self.folder)
         {
             *held = (id, pair);
@@ -56,7 +56,8 @@ impl LivePair {
         held.1.clone()
     }
 
-    /// A server that shows the pair and asks nobody for a certificate.
+    /// A server that shows the pair and asks nobody for a certificate. The pair names a device, not a host, and is a
+    /// client's (RFC 5280 section 4.2.1.12): those who dial check it by [`super::peers::PeerVerifier`].
     ///
     /// # Errors
     /// [`TlsError::Rustls`].
@@ -97,8 +98,9 @@ impl fmt::Debug for LivePair {
     }
 }
 
-fn file_id(folder: &Path) -> Option<FileId> {
-    let meta = std::fs::metadata(folder.join("cert.pem")).ok()?;
+/// Which file lies at `path`; `None` when none does.
+pub(super) fn file_id(path: &Path) -> Option<FileId> {
+    let meta = std::fs::metadata(path).ok()?;
     Some((meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec()))
 }
 
@@ -109,9 +111,9 @@ fn read(folder: &Path) -> Option<Arc<CertifiedKey>> {
     let mut chain = pem::certificates(&std::fs::read(slot.join("cert.pem")).ok()?).ok()?;
     chain.extend(pem::certificates(&std::fs::read(slot.join("chain.pem")).ok()?).unwrap_or_default());
     let text = zeroize::Zeroizing::new(std::fs::read(slot.join("key.pem")).ok()?);
-    let key = PrivateKeyDer::from_pem_slice(&text).ok()?;
+    let key = KeyStore::default().find(&text)?.for_tls().ok()?;
     let chain = chain.into_iter().map(CertificateDer::from).collect();
-    let pair = CertifiedKey::from_der(chain, key, &provider()).ok()?;
+    let pair = CertifiedKey::new(chain, key);
     pair.keys_match().ok()?;
     Some(Arc::new(pair))
 }

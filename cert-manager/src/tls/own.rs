@@ -3,15 +3,15 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rcgen::KeyPair;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::{TlsError, certificates, private_key, provider};
+use super::{TlsError, certificates};
+use crate::keys::Key;
 use crate::time::{Millis, Validity};
 
 /// A chain, its key, and how long it is good.
-pub type Made = (Vec<Vec<u8>>, KeyPair, Validity);
+pub type Made = (Vec<Vec<u8>>, Key, Validity);
 
 /// Looks at the clock at each handshake and makes the next pair once two thirds of the life are over.
 pub struct OwnPair {
@@ -50,7 +50,7 @@ impl OwnPair {
 
 /// The pair, and when the next one is due.
 fn certify((chain, key, validity): Made) -> Result<(Millis, Arc<CertifiedKey>), TlsError> {
-    let pair = CertifiedKey::from_der(certificates(&chain), private_key(&key), &provider())?;
+    let pair = CertifiedKey::new(certificates(&chain), key.for_tls()?);
     Ok((validity.from + validity.life().fraction(2, 3), Arc::new(pair)))
 }
 
@@ -73,6 +73,7 @@ mod tests {
     use rcgen::CertificateParams;
 
     use super::*;
+    use crate::keys::KeyStore;
     use crate::time::Span;
 
     static NOW: AtomicU64 = AtomicU64::new(0);
@@ -80,7 +81,7 @@ mod tests {
     #[test]
     fn the_next_pair_is_made_at_two_thirds_of_the_life_and_the_old_one_goes_on_where_none_can_be() {
         let make = |now: Millis| {
-            let key = KeyPair::generate().ok()?;
+            let key = KeyStore::default().generate().ok()?;
             let cert = CertificateParams::new(vec!["ca".to_owned()]).ok()?.self_signed(&key).ok()?;
             let validity = Validity { from: now, until: now + Span::days(300) };
             (now < Millis(0) + Span::days(350)).then(|| (vec![cert.der().to_vec()], key, validity))

@@ -25,7 +25,7 @@ pub fn open(folder: &Path) -> (String, Receiver<Delivery>) {
     let make = move |now| {
         let (key, life) = (KeyPair::generate().ok()?, authority.validity(Span::days(1), now));
         let leaf = authority.issue_server(&["127.0.0.1".to_owned()], &key, life).ok()?;
-        Some((vec![leaf], key, life))
+        Some((vec![leaf], key.into(), life))
     };
     let own = tls::own::OwnPair::new(make, wall_clock).unwrap();
     let config = tls::server_config(own, &[certificate], Default::default()).unwrap();

@@ -25,7 +25,7 @@ pub fn authority() -> Authority {
 pub fn office() -> Office {
     let receipts = SigningKey::generate().unwrap();
     let classes = [("default".to_owned(), Default::default())].into();
-    Office { authority: authority(), receipts, classes, trust_version: 1, bundle_version: 0 }
+    Office { authority: authority(), receipts, classes, trust_version: 1, bundle_version: 0.into() }
 }
 
 /// A device as the ledger meets it: keys and receipts, no files.
@@ -113,6 +113,7 @@ pub mod sim;
 
 /// A desk with an empty ledger and the first root document of its trust chain.
 pub fn desk() -> (cert_manager::desk::Desk, cert_manager::trust::Trust) {
+    use cert_manager::desk::peer::{Issuer, Known};
     use cert_manager::sign::Role;
     use cert_manager::trust::{Anchor, RoleKeys, RootDocument, Trust};
     let (office, root, time) = (office(), SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
@@ -133,12 +134,11 @@ pub fn desk() -> (cert_manager::desk::Desk, cert_manager::trust::Trust) {
         lists: Default::default(),
         issued: Default::default(),
         shelf: cert_manager::desk::Shelf::new("/nonexistent".as_ref()),
-        issuers: vec![office.authority.facts().subject.clone()],
+        known: Known { issuers: vec![Issuer::new(office.authority.certificate()).unwrap()], ..Known::default() },
         cacerts: vec![office.authority.certificate().to_vec()],
         office,
         time,
         roots: vec![bytes],
-        factories: vec![],
         risk: Box::new(cert_manager::risk::FixedRisk(Risk::Green)),
         hint: None,
     };

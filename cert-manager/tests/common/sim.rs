@@ -264,8 +264,7 @@ impl Channel for Direct {
         }
         let certificate = identity.map(|i| i.chain[0].clone());
         let revoked = |serial: &str| world.desk.ledger.is_revoked(serial).unwrap();
-        let factories = &world.desk.factories;
-        let peer = identify(certificate.as_deref(), &world.desk.issuers, factories, revoked, world.now);
+        let peer = identify(certificate.as_deref(), &world.desk.known, revoked, world.now);
         let response = world.desk.answer(&peer, request, world.now);
         if request.path == "/v1/probe" && response.status == 204 {
             let facts = cert_manager::facts::parse_certificate(&certificate.unwrap()).unwrap();

@@ -63,6 +63,12 @@ pub enum CaCommand {
         #[arg(long)]
         authority: bool,
     },
+    /// Client certificates for those who may read the fleet (`GET /v1/fleet`), and do nothing else.
+    Operator {
+        /// What to do.
+        #[command(subcommand)]
+        command: OperatorCommand,
+    },
     /// Signed files for devices: models, policies, trust files.
     Bundle {
         /// What to do.
@@ -125,6 +131,27 @@ pub struct Token {
     /// How long it can be used, as `12h` or `7d`.
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = span)]
     pub life: Span,
+}
+
+/// `vedette ca operator`.
+#[derive(Debug, Subcommand)]
+pub enum OperatorCommand {
+    /// Make a certificate and a key, `NAME.pem` and `NAME.key`; a running server knows them at once.
+    Add {
+        /// The person, or the dashboard.
+        name: DeviceId,
+        /// Folder for the two files.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
+        /// How long they are good, as `30d`.
+        #[arg(long, value_name = "TIME", default_value = "30d", value_parser = span)]
+        life: Span,
+    },
+    /// Take every certificate of that name away, from the next request on.
+    Remove {
+        /// The person, or the dashboard.
+        name: DeviceId,
+    },
 }
 
 /// `vedette ca bundle`.

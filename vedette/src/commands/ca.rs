@@ -1,12 +1,13 @@
 //! `vedette ca`: the authority of the devices. Each subcommand is one call of `cert_manager::ca`; here are the words
 //! around it.
 
-use crate::cli::ca::{BundleCommand, Ca, CaCommand, Init, Serve, Token};
+use crate::cli::ca::{BundleCommand, Ca, CaCommand, Init, OperatorCommand, Serve, Token};
 use crate::config::Config;
 use crate::device_risk::Alerts;
 use crate::failure::Failure;
-use cert_manager::ca::{self, Above, FleetRow, Rollover};
+use cert_manager::ca::{self, Above, Rollover};
 use cert_manager::est::server::Limits;
+use cert_manager::fleet::Row;
 use cert_manager::risk::{FixedRisk, Risk, RiskSource};
 use cert_manager::trust::Trust;
 use std::collections::BTreeSet;
@@ -39,6 +40,7 @@ pub fn run(args: &Ca, config: &Config) -> Result<(), Failure> {
             said_of_keys(folder, &trust)?;
             Ok(writeln!(out, "restart `vedette ca serve`; devices walk to the new document by themselves")?)
         }
+        CaCommand::Operator { command } => operator(folder, command),
         CaCommand::Bundle { command } => bundle(folder, command),
     }
 }
@@ -82,7 +84,9 @@ async fn serve(folder: &Path, args: &Serve, config: &Config) -> Result<(), Failu
     };
     eprintln!("ca: answering at https://{bound} as {}, {said}; Ctrl-C ends it", names.join(", "));
     if let Some(brokers) = &args.brokers {
-        tokio::spawn(alerts.listen(config.kafka.cluster(Some(brokers))?));
+        let (cluster, group) = (config.kafka.cluster(Some(brokers))?, config.kafka.group.clone());
+        tokio::spawn(alerts.scored.clone().follow(cluster.clone(), group, alerts.clone()));
+        tokio::spawn(alerts.listen(cluster));
     }
     tokio::select! {
         ended = ca::serve(opened, listener, &names, Limits::default()) => Ok(ended?),
@@ -115,12 +119,29 @@ fn list(folder: &Path, json: bool) -> Result<(), Failure> {
         "device", "class", "state", "certs", "returns", "until"
     )?;
     for row in &rows {
-        let FleetRow { device, class, state, certificates, until_ms, returns, key } = row;
-        let until = until_ms.to_string();
-        let key = key.get(..16).unwrap_or(key);
+        let Row { device, class, certificates, returns, .. } = row;
+        let until = row.not_after_ms.or(row.waiting_since_ms).map_or(String::new(), |at| at.to_string());
+        let key: String = row.key.map_or(String::new(), |key| key.to_string()).chars().take(16).collect();
+        let state = row.state.name();
         writeln!(out, "{device:<24} {class:<12} {state:<8} {certificates:>5} {returns:>7}  {until:<20} {key}")?;
     }
     Ok(writeln!(out, "{} devices", rows.len())?)
+}
+
+fn operator(folder: &Path, command: &OperatorCommand) -> Result<(), Failure> {
+    let mut out = std::io::stdout();
+    match command {
+        OperatorCommand::Add { name, out: to, life } => {
+            let made = ca::operator_add(folder, name, to, *life)?;
+            let (certificate, key) = (made.certificate.display(), made.key.display());
+            writeln!(out, "{name} may read the fleet until {}: {certificate}, {key}", made.until)?;
+            Ok(writeln!(out, "curl --cert {certificate} --key {key} https://HOST:PORT/v1/fleet")?)
+        }
+        OperatorCommand::Remove { name } => {
+            let count = ca::operator_remove(folder, name)?;
+            Ok(writeln!(out, "{name}: {count} certificates taken away")?)
+        }
+    }
 }
 
 fn bundle(folder: &Path, command: &BundleCommand) -> Result<(), Failure> {

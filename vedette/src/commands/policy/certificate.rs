@@ -41,7 +41,7 @@ mod tests {
             (Grant::Quarantine, CertificateClass::Quarantine),
         ] {
             let (id, spki) = ("dev-9".parse().unwrap(), device.subject_public_key_info());
-            let der = authority.issue(&id, &spki, grant, &Serial::new(&[7]).unwrap(), validity).unwrap();
+            let der = authority.issue((&id, "default"), &spki, grant, &Serial::new(&[7]).unwrap(), validity).unwrap();
             assert_eq!(shown(&der), Some(Shown { class, issued: Millis(validity.from.0) }));
         }
         assert_eq!(shown(b"no certificate"), None);
