@@ -1,5 +1,9 @@
 //! Keyed fingerprints: equal text under one session's key has equal fingerprints, and nothing else can be read off them.
 
+mod short; // texts in a register
+
+pub(crate) use short::Short;
+
 use hmac::{Hmac, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -157,7 +161,16 @@ pub(crate) struct SessionKey {
 impl SessionKey {
     /// Fingerprint of `bytes` in the role `space`.
     pub(crate) fn fingerprint(&self, space: u8, bytes: &[u8]) -> Fp {
-        Fp(hash(SipHasher24::new_with_keys(self.low, self.high), [&[space], bytes]))
+        match Short::new(bytes) {
+            Some(short) => self.fingerprint_short(space, short),
+            None => Fp(hash(SipHasher24::new_with_keys(self.low, self.high), [&[space], bytes])),
+        }
+    }
+
+    /// The same of a short text.
+    #[inline]
+    pub(crate) fn fingerprint_short(&self, space: u8, text: Short) -> Fp {
+        Fp(text.hash([self.low, self.high], space))
     }
 }
 

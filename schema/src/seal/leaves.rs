@@ -1,6 +1,6 @@
 //! Arguments → leaves: one a scalar, with a path of names, a shape and fingerprints.
 
-use super::tokens::{SPACE_TOKEN, SPACE_WHOLE, pieces};
+use super::tokens::{SPACE_WHOLE, pieces};
 use crate::fingerprint::SessionKey;
 use crate::limits::{DEPTH_MAX, LEAF_TOKENS_MAX, LEAVES_MAX, QUERY_NUMBERS_MIN, TEXT_BYTES_MAX};
 use crate::{Leaf, Path, Shape, Token, TokenKind};
@@ -82,7 +82,7 @@ impl Walk<'_> {
         pieces(text, &mut self.scratch, &mut |piece| {
             seen.count(piece.kind);
             if tokens.len() < LEAF_TOKENS_MAX {
-                tokens.push(Token { fp: key.fingerprint(SPACE_TOKEN, piece.text.as_bytes()), kind: piece.kind });
+                tokens.push(piece.token(key));
             }
         });
         let whole = match tokens.as_slice() {

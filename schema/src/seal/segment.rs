@@ -1,9 +1,9 @@
 //! A text → sentences. Lines that a serialiser folded are joined, fields, cells and list items stand apart, and each
 //! sentence carries structural cues.
 
-use super::tokens::{Piece, SPACE_TOKEN, pieces};
+use super::tokens::{Piece, pieces};
 use super::words::{Class, is_deed};
-use crate::fingerprint::SessionKey;
+use crate::fingerprint::{SessionKey, Short};
 use crate::limits::{DEPTH_MAX, SENTENCE_TOKENS_MAX, SENTENCES_MAX, TEXT_BYTES_MAX};
 use crate::{Cues, Sentence, Text, Token, TokenKind};
 use serde_json::Value;
@@ -81,7 +81,7 @@ impl<'k> Collector<'k> {
         tokens.clear();
         pieces(slice, &mut scratch, &mut |piece| {
             cues.piece(&piece);
-            tokens.push(Token { fp: self.key.fingerprint(SPACE_TOKEN, piece.text.as_bytes()), kind: piece.kind });
+            tokens.push(piece.token(self.key));
         });
         self.scratch = scratch;
         let cues = cues.finish();
@@ -226,24 +226,26 @@ impl CueState {
     }
 
     fn piece(&mut self, piece: &Piece<'_>) {
-        for (class, cue) in [
-            (Class::SECOND, Cues::ADDRESSES),
-            (Class::FIRST, Cues::AUTHOR),
-            (Class::MODAL, Cues::MODAL),
-            (Class::STEP, Cues::STEPS),
-        ] {
-            if piece.class.has(class) {
-                self.cues = self.cues.with(cue);
+        if piece.class.any() {
+            for (class, cue) in [
+                (Class::SECOND, Cues::ADDRESSES),
+                (Class::FIRST, Cues::AUTHOR),
+                (Class::MODAL, Cues::MODAL),
+                (Class::STEP, Cues::STEPS),
+            ] {
+                if piece.class.has(class) {
+                    self.cues = self.cues.with(cue);
+                }
             }
         }
         if piece.kind.is_handle() {
             self.cues = self.cues.with(Cues::HANDLE);
         }
         let word = matches!(piece.kind, TokenKind::Word | TokenKind::Name);
-        if word && !self.following && is_deed(piece.text) {
+        if word && !self.following && piece.text.short().is_some_and(is_deed) {
             self.cues = self.cues.with(Cues::DELEGATES);
         }
-        self.following = word && piece.inflected && piece.text == "follo";
+        self.following = word && piece.inflected && piece.text.short() == Short::new(b"follo");
         let name = self.verb == 1 && piece.kind == TokenKind::Name;
         // A short word is one of grammar's in most languages, known here or not.
         let short = piece.kind == TokenKind::Word && piece.text.len() <= SHORT;

@@ -1,14 +1,14 @@
 //! A slice of text → words and entities, normalised so that the same thing written two ways is one fingerprint.
 
 use super::words::Class;
-use crate::fingerprint::SessionKey;
+use crate::fingerprint::{SessionKey, Short};
 use crate::{Token, TokenKind};
 
 /// One word or entity before it is fingerprinted.
 pub(super) struct Piece<'a> {
     pub(super) kind: TokenKind,
     /// Normalised: stem, number, address without case...
-    pub(super) text: &'a str,
+    pub(super) text: Normal<'a>,
     /// Closed classes of the word, none for entities.
     pub(super) class: Class,
     /// The word has the form of a plural, past or participle, which no imperative has.
@@ -19,69 +19,127 @@ pub(super) struct Piece<'a> {
     pub(super) opens_clause: bool,
 }
 
+/// What a piece comes to.
+#[derive(Clone, Copy)]
+pub(super) enum Normal<'a> {
+    /// As most words do.
+    Short(Short),
+    Text(&'a str),
+}
+
+impl Normal<'_> {
+    pub(super) fn len(self) -> usize {
+        match self {
+            Normal::Short(short) => short.len(),
+            Normal::Text(text) => text.len(),
+        }
+    }
+
+    /// In a register, where it fits.
+    pub(super) fn short(self) -> Option<Short> {
+        match self {
+            Normal::Short(short) => Some(short),
+            Normal::Text(text) => Short::new(text.as_bytes()),
+        }
+    }
+}
+
+impl Piece<'_> {
+    /// As it is kept.
+    pub(super) fn token(&self, key: &SessionKey) -> Token {
+        let fp = match self.text {
+            Normal::Short(short) => key.fingerprint_short(SPACE_TOKEN, short),
+            Normal::Text(text) => key.fingerprint(SPACE_TOKEN, text.as_bytes()),
+        };
+        Token { fp, kind: self.kind }
+    }
+}
+
 /// Role of a fingerprint: tokens of texts, arguments and names share one, so that they can be found in each other.
-pub(super) const SPACE_TOKEN: u8 = 1;
+const SPACE_TOKEN: u8 = 1;
 /// Role of a whole value that is more than one token.
 pub(super) const SPACE_WHOLE: u8 = 2;
 
 /// Calls `visit` for each piece of `slice`, in order. `scratch` is reused between calls.
-pub(super) fn pieces(slice: &str, scratch: &mut String, visit: &mut dyn FnMut(Piece<'_>)) {
+pub(super) fn pieces(slice: &str, scratch: &mut String, visit: &mut impl FnMut(Piece<'_>)) {
     let mut state = State { first: true, clause: true };
-    for chunk in Chunks(Some(slice)) {
-        if is_plain(chunk) {
-            plain_word(chunk, scratch, &mut state, visit);
-            continue;
+    let mut next = Some(0);
+    while let Some(from) = next {
+        let chunk = Chunk::at(slice, from);
+        next = chunk.next;
+        if let Some(word) = chunk.plain(slice) {
+            plain_word(word, chunk.seen, &mut state, visit);
+        } else if from < chunk.end {
+            edged_chunk(slice.get(from..chunk.end).unwrap_or_default(), scratch, &mut state, visit);
         }
-        let opens = chunk.trim_start_matches(is_edge);
-        let body = opens.trim_end_matches(is_edge);
-        if body.is_empty() {
-            state.clause |= chunk.contains(is_clause);
-            continue;
-        }
-        let tail = opens.get(body.len()..).unwrap_or_default();
-        match is_plain(body) {
-            true => plain_word(body, scratch, &mut state, visit),
-            false => piece_of_chunk(body, scratch, &mut state, visit),
-        }
-        state.clause |= tail.contains(is_clause);
     }
 }
 
-/// What stands between the [`is_break`]s, as `split` gives it.
-struct Chunks<'a>(Option<&'a str>);
+/// What stands between two [`is_break`]s.
+struct Chunk {
+    from: usize,
+    end: usize,
+    /// Where the next one begins; none after the last.
+    next: Option<usize>,
+    /// Which kinds of ASCII characters it holds; [`OTHER`] where there are any beside.
+    seen: u8,
+}
 
-impl<'a> Iterator for Chunks<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        let rest = self.0?;
-        let mut at = 0;
-        while let Some(byte) = rest.as_bytes().get(at) {
+impl Chunk {
+    /// The chunk of `text` that begins at `from`.
+    #[inline]
+    fn at(text: &str, from: usize) -> Self {
+        let (mut at, mut seen) = (from, 0);
+        while let Some(byte) = text.as_bytes().get(at) {
             let bytes = match ASCII.get(usize::from(*byte)) {
                 Some(bits) if bits & BREAK == 0 => {
+                    seen |= bits;
                     at += 1;
                     continue;
                 }
                 Some(_) => 1,
-                None => match rest.get(at..).and_then(|rest| rest.chars().next()) {
+                None => match text.get(at..).and_then(|rest| rest.chars().next()) {
                     Some(c) if is_break(c) => c.len_utf8(),
                     c => {
+                        seen |= OTHER;
                         at += c.map_or(1, char::len_utf8);
                         continue;
                     }
                 },
             };
-            self.0 = rest.get(at + bytes..);
-            return rest.get(..at);
+            return Self { from, end: at, next: Some(at + bytes), seen };
         }
-        self.0 = None;
-        Some(rest)
+        Self { from, end: at, next: None, seen }
+    }
+
+    /// Letters of ASCII only, and not too many: a word, whatever else a chunk may be.
+    #[inline]
+    fn plain(&self, text: &str) -> Option<Short> {
+        let is_plain = self.seen & !LETTER == 0 && self.from < self.end;
+        is_plain.then(|| Short::within(text.as_bytes(), self.from, self.end - self.from)).flatten()
     }
 }
 
-/// Letters of ASCII only: a word, whatever else a chunk may be.
-fn is_plain(chunk: &str) -> bool {
-    !chunk.is_empty() && chunk.bytes().all(|b| b.is_ascii_alphabetic())
+/// A chunk that may have punctuation around it.
+fn edged_chunk(chunk: &str, scratch: &mut String, state: &mut State, visit: &mut dyn FnMut(Piece<'_>)) {
+    let opens = chunk.trim_start_matches(is_edge);
+    let body = opens.trim_end_matches(is_edge);
+    if body.is_empty() {
+        state.clause |= chunk.contains(is_clause);
+        return;
+    }
+    let tail = opens.get(body.len()..).unwrap_or_default();
+    match plain(body) {
+        Some((word, seen)) => plain_word(word, seen, state, &mut |piece| visit(piece)),
+        None => piece_of_chunk(body, scratch, state, visit),
+    }
+    state.clause |= tail.contains(is_clause);
+}
+
+/// A text of letters of ASCII, and which, if it is short.
+fn plain(text: &str) -> Option<(Short, u8)> {
+    let seen = text.bytes().fold(0, |seen, byte| seen | ASCII.get(usize::from(byte)).unwrap_or(&OTHER));
+    (seen & !LETTER == 0).then(|| Short::new(text.as_bytes())).flatten().map(|word| (word, seen))
 }
 
 /// Tokens of a phrase.
@@ -89,7 +147,7 @@ pub(super) fn of_phrase(text: &str, key: &SessionKey) -> Vec<Token> {
     let (mut out, mut scratch) = (Vec::new(), String::new());
     pieces(text, &mut scratch, &mut |piece| {
         if out.len() < crate::limits::LEAF_TOKENS_MAX {
-            out.push(Token { fp: key.fingerprint(SPACE_TOKEN, piece.text.as_bytes()), kind: piece.kind });
+            out.push(piece.token(key));
         }
     });
     out
@@ -120,12 +178,21 @@ struct State {
     clause: bool,
 }
 
+impl State {
+    #[inline]
+    fn after_word(&mut self, class: Class) {
+        // After a modal or a step word a verb may open again: "please send", "must pay", "then delete".
+        self.clause = class.has(Class::MODAL) || class.has(Class::STEP);
+        self.first = false;
+    }
+}
+
 fn piece_of_chunk(chunk: &str, scratch: &mut String, state: &mut State, visit: &mut dyn FnMut(Piece<'_>)) {
     let look = Look::at(chunk);
     let entity = |kind: TokenKind, text: &str, state: &mut State, visit: &mut dyn FnMut(Piece<'_>)| {
         visit(Piece {
             kind,
-            text,
+            text: Normal::Text(text),
             class: Class::default(),
             inflected: false,
             shouted: false,
@@ -204,10 +271,13 @@ fn word_piece(word: &str, scratch: &mut String, state: &mut State, visit: &mut d
     if word.is_empty() {
         return;
     }
+    if let Some((word, seen)) = plain(word) {
+        return plain_word(word, seen, state, &mut |piece| visit(piece));
+    }
     if let Some(number) = word.bytes().any(|b| b.is_ascii_digit()).then(|| number(word)).flatten() {
         visit(Piece {
             kind: TokenKind::Number,
-            text: &number,
+            text: Normal::Text(&number),
             class: Class::default(),
             inflected: false,
             shouted: false,
@@ -219,45 +289,51 @@ fn word_piece(word: &str, scratch: &mut String, state: &mut State, visit: &mut d
     let capital = word.chars().next().is_some_and(char::is_uppercase);
     let shouted = word.len() >= 3 && capital && !word.chars().any(char::is_lowercase);
     lower_into(word, scratch);
+    let of_text = |text: &str| Short::new(text.as_bytes()).map_or(Class::default(), Class::of);
     let quoted = !scratch.is_ascii() && scratch.contains('’');
-    let class = if quoted { Class::of(&scratch.replace('’', "'")) } else { Class::of(scratch) };
-    lower_word(class, (capital, shouted), scratch, state, visit);
-}
-
-/// [`word_piece`] of a word that [`is_plain`], as most are.
-fn plain_word(word: &str, scratch: &mut String, state: &mut State, visit: &mut dyn FnMut(Piece<'_>)) {
-    let capital = word.as_bytes().first().is_some_and(u8::is_ascii_uppercase);
-    let shouted = capital && word.len() >= 3 && word.bytes().all(|b| b.is_ascii_uppercase());
-    scratch.clear();
-    scratch.push_str(word);
-    scratch.make_ascii_lowercase();
-    lower_word(Class::of(scratch), (capital, shouted), scratch, state, visit);
-}
-
-/// A word that stands in `scratch` in lower case; `written`: with a capital, in capitals throughout.
-fn lower_word(
-    class: Class,
-    written: (bool, bool),
-    scratch: &mut String,
-    state: &mut State,
-    visit: &mut dyn FnMut(Piece<'_>),
-) {
-    let (capital, shouted) = written;
+    let class = if quoted { of_text(&scratch.replace('’', "'")) } else { of_text(scratch) };
     let inflected =
         (scratch.ends_with('s') && !scratch.ends_with("ss")) || scratch.ends_with("ed") || scratch.ends_with("ing");
-    let kind = match (class.any(), scratch.len()) {
-        (true, _) | (_, 0..=1) => TokenKind::Function,
-        _ if capital && !state.first => TokenKind::Name,
-        _ => TokenKind::Word,
-    };
+    let kind = kind_of_word(class, scratch.len(), capital, state);
     if kind != TokenKind::Function {
         stem(scratch);
     }
-    visit(Piece { kind, text: scratch, class, inflected, shouted, opens_clause: state.clause });
-    // After a modal or a step word a verb may open again: "please send", "must pay", "then delete".
-    state.clause = class.has(Class::MODAL) || class.has(Class::STEP);
-    state.first = false;
+    let text = Normal::Text(scratch);
+    visit(Piece { kind, text, class, inflected, shouted, opens_clause: state.clause });
+    state.after_word(class);
 }
+
+/// [`word_piece`] of a word as most are: few letters of ASCII, `seen` as in [`Chunk`]. The stem as [`stem`] makes it.
+#[inline]
+fn plain_word(word: Short, seen: u8, state: &mut State, visit: &mut impl FnMut(Piece<'_>)) {
+    let capital = (word.word() as u8).is_ascii_uppercase();
+    let shouted = seen == UPPER && word.len() >= 3;
+    let word = word.lower();
+    let class = Class::of(word);
+    let plural = word.ends_with(b"s") && !word.ends_with(b"ss");
+    let inflected = plural || word.ends_with(b"ed") || word.ends_with(b"ing");
+    let kind = kind_of_word(class, word.len(), capital, state);
+    let stem = match kind {
+        TokenKind::Function => word,
+        _ if plural && word.len() >= 4 => word.cut_to((word.len() - 1).min(STEM)),
+        _ => word.cut_to(word.len().min(STEM)),
+    };
+    let text = Normal::Short(stem);
+    visit(Piece { kind, text, class, inflected, shouted, opens_clause: state.clause });
+    state.after_word(class);
+}
+
+#[inline]
+fn kind_of_word(class: Class, bytes: usize, capital: bool, state: &State) -> TokenKind {
+    match (class.any(), bytes) {
+        (true, _) | (_, 0..=1) => TokenKind::Function,
+        _ if capital && !state.first => TokenKind::Name,
+        _ => TokenKind::Word,
+    }
+}
+
+/// Letters of a stem.
+const STEM: usize = 5;
 
 /// Stem by truncation, which needs no language: no plural `s`, then the first five letters.
 /// Source: McNamee and Mayfield, "Character n-gram tokenization for European language text retrieval", 2004 (prefixes do as well as stemmers).
@@ -266,8 +342,8 @@ fn stem(word: &mut String) {
         word.pop();
     }
     if word.is_ascii() {
-        word.truncate(5);
-    } else if let Some((at, _)) = word.char_indices().nth(5) {
+        word.truncate(STEM);
+    } else if let Some((at, _)) = word.char_indices().nth(STEM) {
         word.truncate(at);
     }
 }
@@ -323,6 +399,11 @@ fn is_clause(c: char) -> bool {
 const BREAK: u8 = 1;
 const EDGE: u8 = 2;
 const CLAUSE: u8 = 4;
+const UPPER: u8 = 8;
+const LOWER: u8 = 16;
+const LETTER: u8 = UPPER | LOWER;
+/// Anything else.
+const OTHER: u8 = 32;
 
 /// What an ASCII character is; none for others.
 fn bits(c: char) -> Option<u8> {
@@ -348,6 +429,11 @@ static ASCII: [u8; 128] = {
         if matches!(c, b',' | b':' | b'.' | b'!' | b'?') {
             table[at] |= CLAUSE;
         }
+        table[at] |= match c {
+            b'A'..=b'Z' => UPPER,
+            b'a'..=b'z' => LOWER,
+            _ => OTHER,
+        };
         at += 1;
     }
     table
@@ -426,7 +512,13 @@ mod tests {
 
     fn kinds(text: &str) -> Vec<(TokenKind, String)> {
         let mut out = Vec::new();
-        pieces(text, &mut String::new(), &mut |p| out.push((p.kind, p.text.to_owned())));
+        pieces(text, &mut String::new(), &mut |p| {
+            let text = match p.text {
+                Normal::Short(short) => String::from_utf8(short.word().to_le_bytes()[..short.len()].to_vec()).unwrap(),
+                Normal::Text(text) => text.to_owned(),
+            };
+            out.push((p.kind, text));
+        });
         out
     }
 

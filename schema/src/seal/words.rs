@@ -2,6 +2,7 @@
 //! spoken to, what governs what) and never a topic; each list is grammar's, complete enough to lose half of it and still work, and
 //! given for a few languages.
 
+use crate::fingerprint::Short;
 use std::sync::LazyLock;
 
 /// Which closed classes a lower-case word belongs to, one bit each.
@@ -16,8 +17,8 @@ impl Class {
     pub(super) const GOVERNED: Class = Class(16);
     pub(super) const AUXILIARY: Class = Class(32);
 
-    /// Of a lower-case word; the classes overlap.
-    pub(super) fn of(word: &str) -> Class {
+    /// Of a lower-case word; the classes overlap. No longer word is listed.
+    pub(super) fn of(word: Short) -> Class {
         static ALL: LazyLock<Listed> = LazyLock::new(Listed::all);
         Class(ALL.class(word).unwrap_or(0))
     }
@@ -31,17 +32,19 @@ impl Class {
     }
 }
 
-/// Every listed word with all of its classes, in a table with gaps: a word is at its hash or right after it.
+/// Every listed word with all of its classes. Its number, from 1 on, is in a table with gaps, at its hash or right after
+/// it: most words are told to be none by one look at few bytes.
 struct Listed {
-    slots: [(u128, u8); SLOTS],
+    slots: [u16; SLOTS],
+    words: Vec<(u128, u8)>,
 }
 
 /// Four times the words there are.
-const SLOTS: usize = 2048;
+const SLOTS: usize = 1024;
 
 impl Listed {
     fn all() -> Self {
-        let mut listed = Self { slots: [(0, 0); SLOTS] };
+        let mut listed = Self { slots: [0; SLOTS], words: Vec::new() };
         for (class, list) in [
             (Class::SECOND, SECOND),
             (Class::FIRST, FIRST),
@@ -50,25 +53,30 @@ impl Listed {
             (Class::GOVERNED, GOVERNED),
             (Class::AUXILIARY, AUXILIARY),
         ] {
-            for word in list.iter().filter_map(|word| packed(word)) {
-                let free = |slot: &(u128, u8)| slot.0 == word || slot.0 == 0;
-                if let Some(at) = places(word).find(|at| listed.slots.get(*at).is_some_and(free))
-                    && let Some(slot) = listed.slots.get_mut(at)
-                {
-                    *slot = (word, slot.1 | class.0);
-                }
-            }
+            list.iter().filter_map(|word| Short::new(word.as_bytes())).for_each(|word| listed.add(word.word(), class));
         }
         listed
     }
 
-    fn class(&self, word: &str) -> Option<u8> {
-        let word = packed(word)?;
+    fn add(&mut self, word: u128, class: Class) {
+        if let Some(known) = self.words.iter_mut().find(|(known, _)| *known == word) {
+            known.1 |= class.0;
+            return;
+        }
+        self.words.push((word, class.0));
+        let free = places(word).find(|at| self.slots.get(*at) == Some(&0));
+        if let Some(slot) = free.and_then(|at| self.slots.get_mut(at)) {
+            *slot = u16::try_from(self.words.len()).unwrap_or(0);
+        }
+    }
+
+    fn class(&self, word: Short) -> Option<u8> {
+        let word = word.word();
         for at in places(word) {
-            match self.slots.get(at)? {
-                (0, _) => return None,
-                (listed, class) if *listed == word => return Some(*class),
-                _ => {}
+            let number = usize::from(*self.slots.get(at)?).checked_sub(1)?;
+            let (listed, class) = self.words.get(number)?;
+            if *listed == word {
+                return Some(*class);
             }
         }
         None
@@ -79,13 +87,6 @@ fn places(word: u128) -> impl Iterator<Item = usize> {
     let folded = (word as u64 ^ (word >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let first = (folded >> 48) as usize;
     (0..SLOTS).map(move |after| (first + after) % SLOTS)
-}
-
-/// A word of at most 16 bytes as one integer; no listed word is longer.
-fn packed(word: &str) -> Option<u128> {
-    let mut bytes = [0; 16];
-    bytes.get_mut(..word.len())?.copy_from_slice(word.as_bytes());
-    Some(u128::from_be_bytes(bytes))
 }
 
 /// Second person.
@@ -229,17 +230,19 @@ const AUXILIARY: &[&str] = &[
 ];
 
 /// Whether a stem (five letters) is a noun for deeds that are written down somewhere: *instructions*, *tasks*, *requests*.
-pub(super) fn is_deed(stem: &str) -> bool {
-    // Most words are none by their first letter or their length.
-    if !(4..=6).contains(&stem.len()) || !stem.starts_with(['a', 'c', 'd', 'g', 'h', 'i', 'r', 't']) {
+pub(super) fn is_deed(stem: Short) -> bool {
+    // Most words are none by their length or their first letter.
+    if !(4..=6).contains(&stem.len())
+        || !matches!(stem.word() as u8, b'a' | b'c' | b'd' | b'g' | b'h' | b'i' | b'r' | b't')
+    {
         return false;
     }
     static ALL: LazyLock<Vec<u128>> = LazyLock::new(|| {
-        let mut all: Vec<u128> = DEED.iter().filter_map(|stem| packed(stem)).collect();
+        let mut all: Vec<u128> = DEED.iter().filter_map(|stem| Short::new(stem.as_bytes())).map(Short::word).collect();
         all.sort_unstable();
         all
     });
-    packed(stem).is_some_and(|stem| ALL.binary_search(&stem).is_ok())
+    ALL.binary_search(&stem.word()).is_ok()
 }
 
 const DEED: &[&str] = &[
@@ -251,11 +254,19 @@ const DEED: &[&str] = &[
 mod tests {
     use super::*;
 
+    fn class(word: &str) -> Class {
+        Short::new(word.as_bytes()).map_or(Class::default(), Class::of)
+    }
+
+    fn deed(stem: &str) -> bool {
+        Short::new(stem.as_bytes()).is_some_and(is_deed)
+    }
+
     #[test]
     fn classes_overlap_and_an_open_word_has_none() {
-        assert!(Class::of("your").has(Class::SECOND) && Class::of("your").has(Class::GOVERNED));
-        assert!(Class::of("the").has(Class::GOVERNED) && !Class::of("the").has(Class::MODAL));
-        assert!(!Class::of("invoice").any());
+        assert!(class("your").has(Class::SECOND) && class("your").has(Class::GOVERNED));
+        assert!(class("the").has(Class::GOVERNED) && !class("the").has(Class::MODAL));
+        assert!(!class("invoice").any());
     }
 
     #[test]
@@ -263,14 +274,15 @@ mod tests {
         let lists = [SECOND, FIRST, MODAL, STEP, GOVERNED, AUXILIARY];
         for word in lists.iter().copied().flatten() {
             let expected = lists.iter().enumerate().map(|(bit, list)| u8::from(list.contains(word)) << bit).sum();
-            assert_eq!(Class::of(word), Class(expected), "{word}");
+            assert!(word.len() <= Short::BYTES_MAX);
+            assert_eq!(class(word), Class(expected), "{word}");
         }
-        assert!(!Class::of("").any() && !Class::of("a word of more than sixteen bytes").any());
+        assert!(!class("").any() && !class("a word of more than sixteen bytes").any());
     }
 
     #[test]
     fn a_deed_is_found_by_its_stem() {
-        assert!(DEED.iter().all(|stem| is_deed(stem) && stem.len() <= 16));
-        assert!(is_deed("instr") && is_deed("task") && !is_deed("bill"));
+        assert!(DEED.iter().all(|stem| deed(stem)));
+        assert!(deed("instr") && deed("task") && !deed("bill"));
     }
 }
