@@ -7,14 +7,17 @@
 
 mod attribution;
 mod fit;
+mod walk; // the same trees, for one row
 
 pub use fit::{ForestError, ForestParams};
 
 use ndarray::{Array1, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
+use walk::Walk;
 
 /// A fitted forest.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Grown")]
 pub struct Forest {
     /// Of each tree's inner nodes in turn, [`SLOTS`] a tree: what is compared with what.
     features: Vec<u8>,
@@ -27,6 +30,27 @@ pub struct Forest {
     c: f64,
     /// Features a row has.
     width: u32,
+    #[serde(skip)]
+    walk: Walk,
+}
+
+/// The same as the file has it.
+#[derive(Deserialize)]
+struct Grown {
+    features: Vec<u8>,
+    thresholds: Vec<f64>,
+    expected: Vec<f32>,
+    lengths: Vec<f64>,
+    c: f64,
+    width: u32,
+}
+
+impl From<Grown> for Forest {
+    fn from(grown: Grown) -> Self {
+        let Grown { features, thresholds, expected, lengths, c, width } = grown;
+        let walk = Walk::of(&features, &thresholds);
+        Self { features, thresholds, expected, lengths, c, width, walk }
+    }
 }
 
 /// Levels of splits: ⌈log2 ψ⌉ for the largest sample.
@@ -58,24 +82,8 @@ impl Forest {
     /// Features beyond the row's end read as 0.
     pub fn score(&self, row: &[f64]) -> f64 {
         let row = padded(row.iter().copied());
-        let (features, thresholds) = (self.features.as_chunks::<SLOTS>().0, self.thresholds.as_chunks::<SLOTS>().0);
-        let lengths = self.lengths.as_chunks::<SLOTS>().0;
-        let several = features.as_chunks::<LANES>().0.iter().zip(thresholds.as_chunks::<LANES>().0);
-        let mut sum = 0.0;
-        // Several trees at a time: each waits for memory while the others go on. Summed in their order.
-        for ((features, thresholds), lengths) in several.zip(lengths.as_chunks::<LANES>().0) {
-            let mut at = [0usize; LANES];
-            for _ in 0..HEIGHT {
-                for ((at, features), thresholds) in at.iter_mut().zip(features).zip(thresholds) {
-                    *at = step((features, thresholds), *at, &row);
-                }
-            }
-            for (at, lengths) in at.into_iter().zip(lengths) {
-                sum += at_bottom(lengths, at);
-            }
-        }
-        let left = self.trees().skip(self.trees_len() / LANES * LANES);
-        self.score_of(left.fold(sum, |sum, tree| sum + tree.length(&row)))
+        let ends = self.walk.ends(&row).zip(self.lengths.as_chunks::<SLOTS>().0);
+        self.score_of(ends.fold(0.0, |sum, (end, lengths)| sum + lengths.get(end).copied().unwrap_or(0.0)))
     }
 
     /// Scores of a matrix of shape `[rows, features]`: the same bits as row by row.

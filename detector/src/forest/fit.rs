@@ -1,6 +1,6 @@
 //! Growing an isolation forest: seeded, so equal rows and seed give equal bits.
 
-use super::{Forest, SAMPLE_MAX, SLOTS, WIDTH_MAX, mean_path};
+use super::{Forest, SAMPLE_MAX, SLOTS, WIDTH_MAX, Walk, mean_path};
 use linfa::dataset::DatasetBase;
 use linfa::traits::{Fit, PredictInplace};
 use ndarray::{Array1, Array2, ArrayView2};
@@ -101,6 +101,7 @@ impl ForestParams {
             forest.expected.extend(inner.iter().chain(&spare).map(|node| node.length as f32));
             forest.lengths.extend(bottom.iter().map(|node| node.length));
         }
+        forest.walk = Walk::of(&forest.features, &forest.thresholds);
         Ok(forest)
     }
 }
