@@ -88,7 +88,7 @@ pub(crate) fn trace(state: &SessionState, call: &Call, tables: &Provenance) -> V
             if out.iter().any(|seen| seen.token.fp == token.fp) {
                 continue;
             }
-            let postings = state.index.get(&token.fp.0).filter(|_| !state.mixed_keys);
+            let postings = state.index.get(token.fp.0).filter(|_| !state.mixed_keys);
             let (alone, bound) = postings.map_or((0.0, 0.0), |p| state.weakest(p));
             let sources = postings
                 .iter()
@@ -175,7 +175,7 @@ pub(crate) fn origin(leaf: &Leaf, at: u16, traced: &[Traced]) -> Origin {
 pub(crate) fn source_tool(state: &SessionState, at: u16, traced: &[Traced]) -> Option<(NameHash, Place)> {
     let best =
         traced.iter().filter(|t| t.leaf == at && t.is_from_result()).max_by(|a, b| a.weight.total_cmp(&b.weight))?;
-    let place = *state.index.get(&best.token.fp.0)?.places.last()?;
+    let place = *state.index.get(best.token.fp.0)?.places.last()?;
     Some((state.sentence(place)?.0.tool, place))
 }
 

@@ -2,19 +2,21 @@
 //! arguments used, the tools called.
 
 mod encoding; // how it is written in a checkpoint
+mod index; // where a token of the results stands
 mod short; // what is kept of it where its owner is out of reach
 
 use crate::fp::{FpMap, sorted};
-use crate::limits::{MISSION_TOKENS_MAX, POSTINGS_MAX, PRIOR_TOKENS_MAX, RESULT_TOKENS_MAX, RESULTS_MAX};
+use crate::limits::{MISSION_TOKENS_MAX, PRIOR_TOKENS_MAX, RESULT_TOKENS_MAX, RESULTS_MAX};
 use crate::markov::SequenceState;
 use crate::strength::Strengths;
+use index::{Index, Postings};
 use schema::{Call, Cues, KeyId, NameHash, Status, Text, Token, TokenKind};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// State of one session. `Default` is a session nothing is known of. In a checkpoint by names of fields; see
 /// `encoding`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct SessionState {
     /// Calls seen.
     pub(crate) calls: u32,
@@ -32,8 +34,7 @@ pub struct SessionState {
     /// Results, oldest first.
     pub(crate) results: Vec<Seen>,
     /// Where in `results` a token stands, by (result number, sentence index).
-    #[serde(with = "sorted")]
-    pub(crate) index: FpMap<Postings>,
+    pub(crate) index: Index,
     /// Tokens in `results`, for the bound.
     pub(crate) result_tokens: usize,
     /// Tokens of earlier arguments.
@@ -62,19 +63,6 @@ pub(crate) struct Asked {
     #[serde(rename = "u")]
     pub(crate) used: bool,
 }
-
-/// Where a token stands: the first places, and how many there are.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct Postings {
-    #[serde(rename = "p", with = "encoding::places")]
-    pub(crate) places: Places,
-    #[serde(rename = "n")]
-    pub(crate) count: u32,
-}
-
-/// Most tokens stand in one or two.
-pub(crate) type Places = smallvec::SmallVec<[Place; 2]>;
 
 /// A sentence: result by its call's index, sentence by its index in `Seen::sentences`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -122,6 +110,22 @@ pub(crate) struct Kept {
     /// Content tokens.
     #[serde(rename = "t", with = "encoding::packed")]
     pub(crate) tokens: Vec<Token>,
+}
+
+impl Serialize for SessionState {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, out)
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionState {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let mut state = Self::deserialize(input)?;
+        if state.index.len() == 0 {
+            state.index = Index::of(&state.results);
+        }
+        Ok(state)
+    }
 }
 
 impl SessionState {
@@ -202,11 +206,7 @@ impl SessionState {
             tokens.extend(content.copied());
             let place = Place { call: at, sentence: u16::try_from(sentences.len()).unwrap_or(u16::MAX) };
             for token in &tokens {
-                let postings = self.index.entry(token.fp.0).or_default();
-                postings.count = postings.count.saturating_add(1);
-                if postings.places.len() < POSTINGS_MAX && postings.places.last() != Some(&place) {
-                    postings.places.push(place);
-                }
+                self.index.add(token.fp.0, place);
             }
             self.result_tokens += tokens.len();
             sentences.push(Kept {
@@ -245,13 +245,7 @@ impl SessionState {
         let oldest = self.results.remove(0);
         for token in oldest.sentences.iter().flat_map(|s| &s.tokens) {
             self.result_tokens -= 1;
-            if let Some(postings) = self.index.get_mut(&token.fp.0) {
-                postings.count -= 1;
-                postings.places.retain(|place| place.call != oldest.call);
-                if postings.count == 0 {
-                    self.index.remove(&token.fp.0);
-                }
-            }
+            self.index.forget(token.fp.0, oldest.call);
         }
     }
 }

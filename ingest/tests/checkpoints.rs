@@ -212,12 +212,12 @@ fn a_crash_between_two_files_leaves_the_one_before() {
 fn one_of_a_newer_build_is_named_and_not_used() {
     let folder = TempDir::new().unwrap();
     let store = on_disk(folder.path());
-    let manifest = r#"{"v":4,"pieces":[]}"#;
+    let manifest = r#"{"v":5,"pieces":[]}"#;
     fs::create_dir_all(folder.path().join("agent.calls/3")).unwrap();
     let text = format!("{manifest}\n{}\n", schema::Digest::of(manifest.as_bytes()));
     fs::write(folder.path().join("agent.calls/3/00000000000000000010.manifest"), text).unwrap();
     let error = store.newest(&calls(), 100).unwrap_err();
-    assert!(matches!(error, CheckpointError::NewerVersion { found: 4, known: 3, .. }), "{error}");
+    assert!(matches!(error, CheckpointError::NewerVersion { found: 5, known: 4, .. }), "{error}");
 }
 
 #[test]

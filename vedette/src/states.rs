@@ -63,6 +63,8 @@ pub struct States<S> {
     /// States that differ from the last checkpoint, perhaps more than once; empty unless [`States::track`]ed.
     changed: Vec<StateId>,
     tracked: bool,
+    /// Where a state is written before it is put anywhere.
+    written: Vec<u8>,
     /// Time of the last records, by the clock that stamps them.
     now: Millis,
 }
@@ -86,6 +88,7 @@ impl<S: Default + Serialize + DeserializeOwned> States<S> {
             spill: Spill::default(),
             changed: Vec::new(),
             tracked: false,
+            written: Vec::new(),
             now: Millis(0),
         }
     }
@@ -141,14 +144,13 @@ impl<S: Default + Serialize + DeserializeOwned> States<S> {
         ids.sort_unstable_by_key(|id| key(kind, *id));
         ids.dedup();
         for id in ids {
-            let bytes = match self.busy.peek_mut(&id) {
+            match self.busy.peek_mut(&id) {
                 Some(busy) => {
                     busy.changed = false;
-                    Some(encode(&busy.state))
+                    out.push(&key(kind, id), Some(encode(&busy.state, &mut self.written)));
                 }
-                None => self.spill.get(id),
-            };
-            out.push(&key(kind, id), bytes.as_deref());
+                None => out.push(&key(kind, id), self.spill.get(id).as_deref()),
+            }
         }
     }
 
@@ -170,7 +172,7 @@ impl<S: Default + Serialize + DeserializeOwned> States<S> {
 
     fn spill_one(&mut self) {
         if let Some((id, busy)) = self.busy.pop_lru() {
-            self.spill.put(id, &encode(&busy.state));
+            self.spill.put(id, encode(&busy.state, &mut self.written));
         }
         if self.spill.len() > SPILLED_MAX
             && let Some(id) = self.spill.forget_oldest()
@@ -189,9 +191,11 @@ fn key(kind: u8, id: StateId) -> [u8; 17] {
 }
 
 /// Fields by name (MessagePack): a state with a field more, or one less, is still read.
-fn encode<S: Serialize>(state: &S) -> Vec<u8> {
-    // INVARIANT: maps, lists, strings and numbers only, so a state is always representable.
-    rmp_serde::to_vec_named(state).unwrap_or_default()
+fn encode<'w, S: Serialize>(state: &S, written: &'w mut Vec<u8>) -> &'w [u8] {
+    written.clear();
+    // INVARIANT: maps, lists, strings and numbers only, so a state is always representable, and memory takes it.
+    let _ = rmp_serde::encode::write_named(written, state);
+    written
 }
 
 fn decode<S: DeserializeOwned>(bytes: &[u8]) -> Option<S> {

@@ -79,10 +79,10 @@ fn places(state: &SessionState, traced: &[Traced], stems: &[Token]) -> Vec<(Plac
     for t in traced.iter().filter(|t| t.is_from_result()) {
         // A token that many sentences hold says little about any one of them.
         let mass = t.weight * t.bound * (1.0 - 0.5 * t.familiar) / (1.0 + 0.3 * libm::log(f64::from(t.count)));
-        out.extend(state.index.get(&t.token.fp.0).iter().flat_map(|p| &p.places).map(|place| (*place, mass)));
+        out.extend(state.index.get(t.token.fp.0).iter().flat_map(|p| &p.places).map(|place| (*place, mass)));
     }
     for stem in stems {
-        let Some(postings) = state.index.get(&stem.fp.0) else { continue };
+        let Some(postings) = state.index.get(stem.fp.0) else { continue };
         let asked = state.mission.contains_key(&stem.fp.0);
         let mass = if asked { 0.15 } else { 0.5 } * state.weakest(postings).1;
         out.extend(postings.places.iter().map(|place| (*place, mass)));

@@ -41,7 +41,8 @@ pub(super) mod packed {
 
 /// Places as a list.
 pub(super) mod places {
-    use crate::state::{Place, Places};
+    use crate::state::Place;
+    use crate::state::index::Places;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     pub(crate) fn serialize<S: Serializer>(places: &Places, out: S) -> Result<S::Ok, S::Error> {

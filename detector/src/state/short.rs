@@ -2,8 +2,7 @@
 //! that read like instructions stay whole, strongest first; of the rest of each result, newest first, only what it names.
 //! Fingerprints of one session's key and no text, as in the state itself.
 
-use super::{Kept, Place, Seen, SessionState};
-use crate::limits::POSTINGS_MAX;
+use super::{Index, Kept, Seen, SessionState};
 use schema::Token;
 use std::cmp::Reverse;
 
@@ -39,7 +38,6 @@ impl SessionState {
     /// The state that a sketch holds. None where the bytes are no sketch.
     pub fn from_sketch(bytes: &[u8]) -> Option<Self> {
         let mut state: Self = postcard::from_bytes(bytes).ok()?;
-        (state.index, state.result_tokens) = Default::default();
         state.index_results();
         Some(state)
     }
@@ -106,19 +104,8 @@ impl SessionState {
     }
 
     fn index_results(&mut self) {
-        for seen in &self.results {
-            for (kept, at) in seen.sentences.iter().zip(0u16..) {
-                let place = Place { call: seen.call, sentence: at };
-                for token in &kept.tokens {
-                    self.result_tokens += 1;
-                    let postings = self.index.entry(token.fp.0).or_default();
-                    postings.count = postings.count.saturating_add(1);
-                    if postings.places.len() < POSTINGS_MAX && postings.places.last() != Some(&place) {
-                        postings.places.push(place);
-                    }
-                }
-            }
-        }
+        self.index = Index::of(&self.results);
+        self.result_tokens = self.results.iter().flat_map(|seen| &seen.sentences).map(|kept| kept.tokens.len()).sum();
     }
 }
 
@@ -161,7 +148,7 @@ mod tests {
         assert!(sketch.len() <= 1_500 && sketch.len() > 700, "{} bytes", sketch.len());
         let short = SessionState::from_sketch(&sketch).unwrap();
         let account = call(serde_json::json!({"args": {"to": "SE3550000000054910000003"}})).args[0].tokens[0];
-        let places = |state: &SessionState| state.index.get(&account.fp.0).map(|postings| state.weakest(postings));
+        let places = |state: &SessionState| state.index.get(account.fp.0).map(|postings| state.weakest(postings));
         assert_eq!(places(&short), places(&state), "where it stands, and how strong that reads");
         assert_eq!((short.calls, short.exposure, short.delegated), (state.calls, state.exposure, state.delegated));
         assert!(state.mission.keys().all(|fp| short.mission.contains_key(fp)));
