@@ -8,6 +8,8 @@ use crate::Output;
 pub struct Outputs {
     /// Keys and payloads; a record lies in one chunk.
     chunks: Vec<Vec<u8>>,
+    /// Chunks that hold any; the others are from before.
+    used: usize,
     records: Vec<Place>,
     /// Names that `records` point at: a handful.
     topics: Vec<String>,
@@ -46,16 +48,20 @@ impl Outputs {
             self.topics.push(topic.to_owned());
             self.topics.len() - 1
         });
-        if self.chunks.last().is_none_or(|chunk| chunk.len() > CHUNK_BYTES - ROOM_BYTES) {
-            self.chunks.push(Vec::with_capacity(CHUNK_BYTES));
+        let last = self.used.checked_sub(1).and_then(|last| self.chunks.get(last));
+        if last.is_none_or(|chunk| chunk.len() > CHUNK_BYTES - ROOM_BYTES) {
+            if self.used == self.chunks.len() {
+                self.chunks.push(Vec::with_capacity(CHUNK_BYTES));
+            }
+            self.used += 1;
         }
-        let Some(chunk) = self.chunks.last_mut() else { return };
+        let Some(chunk) = self.used.checked_sub(1).and_then(|last| self.chunks.get_mut(last)) else { return };
         let key_at = chunk.len();
         chunk.extend_from_slice(key);
         let payload_at = chunk.len();
         write(chunk);
         self.bytes += (chunk.len() - key_at) as u64;
-        let (end, chunk) = (chunk.len(), self.chunks.len() - 1);
+        let (end, chunk) = (chunk.len(), self.used - 1);
         self.records.push(Place { topic, chunk, key: key_at, payload: payload_at, end });
     }
 
@@ -86,9 +92,13 @@ impl Outputs {
         self.bytes
     }
 
-    /// Forgets all of them.
+    /// Forgets all of them, and keeps the memory they lay in: what is written next finds it warm.
     pub fn clear(&mut self) {
-        self.chunks.clear();
+        self.chunks.retain_mut(|chunk| {
+            chunk.clear();
+            chunk.capacity() <= CHUNK_BYTES // one that grew held a record of unusual size
+        });
+        self.used = 0;
         self.records.clear();
         self.bytes = 0;
     }
@@ -134,12 +144,16 @@ mod tests {
         #[test]
         fn what_is_pushed_is_there_in_order(
             records in proptest::collection::vec(("[ab]", proptest::collection::vec(any::<u8>(), 0..9), 0usize..20_000), 0..60),
+            before in 0usize..60,
         ) {
             let mut outputs = Outputs::default();
             let expected: Vec<Output> = records
                 .into_iter()
                 .map(|(topic, key, length)| Output { topic, key, payload: vec![7; length] })
                 .collect();
+            // Whatever was written before.
+            outputs.extend(expected.iter().take(before).cloned());
+            outputs.clear();
             outputs.extend(expected.clone());
             prop_assert_eq!(outputs.bytes(), expected.iter().map(Output::bytes).sum::<u64>());
             prop_assert_eq!(outputs.len(), expected.len());

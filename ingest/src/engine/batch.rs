@@ -27,8 +27,9 @@ pub struct Part {
 }
 
 impl Part {
-    pub(crate) fn new(partition: Partition, tenure: u64, next: i64) -> Self {
-        Self { partition, tenure, next, outputs: Outputs::default(), records: 0, record_bytes: 0 }
+    /// An empty one, to be filled where `outputs` has its memory.
+    pub(crate) fn new(partition: Partition, tenure: u64, next: i64, outputs: Outputs) -> Self {
+        Self { partition, tenure, next, outputs, records: 0, record_bytes: 0 }
     }
 }
 
@@ -36,6 +37,14 @@ impl Batch {
     /// Outputs of every part.
     pub fn outputs(&self) -> impl Iterator<Item = Written<'_>> {
         self.parts.iter().flat_map(|part| part.outputs.iter())
+    }
+
+    /// The memory of a batch that is done with.
+    pub(crate) fn into_memory(self) -> impl Iterator<Item = Outputs> {
+        self.parts.into_iter().map(|mut part| {
+            part.outputs.clear();
+            part.outputs
+        })
     }
 
     /// Input records answered.

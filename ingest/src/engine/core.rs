@@ -16,7 +16,7 @@ pub use facts::{Action, Counts, Input, Limits, Persistence, RefusedState, Start}
 use super::batch::{Batch, Part};
 use super::slot::Slot;
 use crate::checkpoint::{Entries, Scope};
-use crate::{Operator, Partition, Record};
+use crate::{Operator, Outputs, Partition, Record};
 use schema::Millis;
 use std::collections::VecDeque;
 
@@ -38,6 +38,8 @@ pub struct Core<F> {
     now: Millis,
     actions: VecDeque<Action>,
     counts: Counts,
+    /// Memory of batches that are done with, for those to come.
+    memory: Vec<Outputs>,
 }
 
 #[derive(Debug, Default)]
@@ -72,7 +74,13 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
             now: Millis(0),
             actions: VecDeque::new(),
             counts: Counts::default(),
+            memory: Vec::new(),
         }
+    }
+
+    /// Gives back the memory of a batch that was committed.
+    pub fn recycle(&mut self, memory: Vec<Outputs>) {
+        self.memory = memory; // at most a batch's
     }
 
     /// Takes in what happened. The only error: an operator refuses a checkpoint; the partition is not owned then.
@@ -289,7 +297,7 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
             if self.persistence == Persistence::Checkpoints && slot.checkpoint_due(self.now, &self.limits) {
                 slot.at_commit = Some(slot.checkpoint(self.now));
             }
-            parts.push(slot.take_part());
+            parts.push(slot.take_part(self.memory.pop().unwrap_or_default()));
         }
         self.filling = Filling::default();
         self.in_flight = true;

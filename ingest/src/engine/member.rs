@@ -310,8 +310,9 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
                 self.tell(Input::Persisted(partition))?;
             }
             Event::NotPersisted(partition) => self.tell(Input::NotPersisted(partition))?,
-            Event::Written(Outcome::Committed(answered)) => {
+            Event::Written(Outcome::Committed(answered, memory)) => {
                 self.batches += 1;
+                self.core.recycle(memory);
                 self.config.answered.send_modify(|progress| progress.add(&answered));
                 self.tell(Input::Tick(self.now()))?;
                 self.tell(Input::Committed)?;

@@ -31,6 +31,8 @@ pub(super) struct Slot {
     /// Records folded since the last checkpoint.
     pub(super) since_checkpoint: u64,
     checkpoint_at: Millis,
+    /// Where replayed records write what nobody wants.
+    unwanted: Outputs,
 }
 
 impl Slot {
@@ -42,7 +44,7 @@ impl Slot {
         now: Millis,
     ) -> Self {
         Self {
-            filling: Part::new(partition.clone(), tenure, start.from),
+            filling: Part::new(partition.clone(), tenure, start.from, Outputs::default()),
             partition,
             operator,
             tenure,
@@ -55,6 +57,7 @@ impl Slot {
             leaving: false,
             since_checkpoint: 0,
             checkpoint_at: now,
+            unwanted: Outputs::default(),
         }
     }
 
@@ -64,9 +67,9 @@ impl Slot {
 
     /// Folds a record in silence: what it led to was written by the partition's owner of then.
     pub(super) fn replay(&mut self, record: &Record) {
-        let mut written = Outputs::default();
-        self.operator.apply(record, &mut written);
-        self.operator.complete(&mut written);
+        self.operator.apply(record, &mut self.unwanted);
+        self.operator.complete(&mut self.unwanted);
+        self.unwanted.clear();
     }
 
     /// Folds a record and adds the answer to what waits; returns the answer's bytes.
@@ -79,11 +82,11 @@ impl Slot {
         self.filling.outputs.bytes() - before
     }
 
-    /// What waits, completed.
-    pub(super) fn take_part(&mut self) -> Part {
+    /// What waits, completed. The next answers are written to `memory`.
+    pub(super) fn take_part(&mut self, memory: Outputs) -> Part {
         self.operator.complete(&mut self.filling.outputs);
         self.in_flight = true;
-        let empty = Part::new(self.partition.clone(), self.tenure, self.next);
+        let empty = Part::new(self.partition.clone(), self.tenure, self.next, memory);
         std::mem::replace(&mut self.filling, empty)
     }
 

@@ -5,7 +5,7 @@ use super::group::Group;
 use super::{Answered, Delivery, EngineConfig, Meters};
 use crate::client::{REQUEST_MAX, producer_settings};
 use crate::delivery::{Deliveries, Failure, drained};
-use crate::{IngestError, Partition};
+use crate::{IngestError, Outputs, Partition};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::producer::{Producer, PurgeConfig, ThreadedProducer};
@@ -23,8 +23,8 @@ pub(super) struct Job {
 
 /// What became of a [`Job`].
 pub(super) enum Outcome {
-    /// Outputs and offsets are there for everyone to see.
-    Committed(Answered),
+    /// Outputs and offsets are there for everyone to see; the batch's memory comes back.
+    Committed(Answered, Vec<Outputs>),
     /// Nothing of it can be seen (under [`Delivery::AtLeastOnce`]: perhaps some of it).
     Aborted(Batch),
     /// Another producer of our name took over: what we hold is void.
@@ -106,7 +106,7 @@ impl Writer {
                 self.aborts = 0;
                 self.meters.batch_records.add(job.batch.records() as f64);
                 self.meters.commit_seconds.add(started.elapsed().as_secs_f64());
-                Outcome::Committed(Answered::of(&job.batch))
+                Outcome::Committed(Answered::of(&job.batch), job.batch.into_memory().collect())
             }
             Err(Trouble::Abort(reason)) => {
                 self.aborts += 1;
