@@ -4,7 +4,7 @@ use crate::engine::{Engine, VEDETTE, ready};
 use crate::kafka::RealKafka;
 use crate::verdicts;
 use ingest::read_back::Reader;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use schema::topics;
 use std::process::Command;
 
@@ -13,6 +13,8 @@ fn certificates() -> (String, String, String) {
     let (authority_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // A name of its own: of two certificates with one name OpenSSL takes either for its own issuer.
+    params.distinguished_name.push(DnType::CommonName, "authority of a test");
     let authority = params.self_signed(&authority_key).unwrap();
     let issuer = Issuer::new(params, &authority_key);
     let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
