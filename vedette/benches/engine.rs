@@ -66,7 +66,9 @@ fn main() {
     let set = load::Set::open(argument("--data").map(PathBuf::from), argument("--set"));
     let (parts, set_parts) = (load::parts(), set.parts());
     if wanted("stages") {
-        stages::print("made-up calls", &parts, stages::calls(200_000));
+        stages::print("made-up calls", &parts, stages::calls(200_000, load::SESSIONS));
+        // A partition's share of a million sessions, most of them on disk at any time.
+        stages::print("of 80,000 sessions", &parts, stages::calls(200_000, 80_000));
         let real = set.records("", 100_000).take(100_000).map(|record| record.payload).collect();
         stages::print(set.name(), &set_parts, real);
         if only.is_some() {

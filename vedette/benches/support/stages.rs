@@ -57,9 +57,9 @@ pub fn print(name: &str, parts: &Arc<Parts>, records: Vec<Vec<u8>>) {
     );
 }
 
-/// Made-up calls as payloads.
-pub fn calls(count: u64) -> Vec<Vec<u8>> {
-    (0..count).map(|n| load::call("", n).payload).collect()
+/// Made-up calls of `sessions` sessions as payloads.
+pub fn calls(count: u64, sessions: u64) -> Vec<Vec<u8>> {
+    (0..count).map(|n| load::call_of("", n, sessions).payload).collect()
 }
 
 fn cpu_us(count: usize, work: impl FnOnce()) -> f64 {
