@@ -108,6 +108,13 @@ impl Detector {
         Some((conformal::risk(score), model.calibration.p_value(score, exposed)))
     }
 
+    /// What the isolation forest says of a row by itself, in `(0, 1]`, whatever the other experts say; 0 without a model, and
+    /// for a call that has no row.
+    pub fn isolation(&self, row: &[f64]) -> f64 {
+        let model = self.model.as_ref().filter(|_| !row.is_empty());
+        model.and_then(|model| fusion::forest(&model.experts)).map_or(0.0, |forest| forest.score(row))
+    }
+
     /// How much each sentence of `text` reads like an instruction, 0..1; nothing without a model.
     pub fn strengths(&self, text: &schema::Text) -> Vec<f64> {
         let strengths = self.model.as_ref().map(|model| model.strength.of_text(&text.sentences)).unwrap_or_default();

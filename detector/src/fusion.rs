@@ -194,6 +194,14 @@ pub(crate) fn score<'e>(experts: &'e [Expert], row: &Row) -> (f64, Option<&'e Ex
     voices.fold((SILENCE, None), |best, (score, expert)| if score > best.0 { (score, Some(expert)) } else { best })
 }
 
+/// The forest among the experts.
+pub(crate) fn forest(experts: &[Expert]) -> Option<&Forest> {
+    experts.iter().find_map(|expert| match &expert.scorer {
+        Scorer::Forest(forest) => Some(forest),
+        _ => None,
+    })
+}
+
 /// How far the call carries out what a passage says, by what made-up hijacks cannot teach: they are planted whole and as
 /// they come, where real ones are running text amid orders, and are followed to the last address. Where it is not known
 /// what the user asked, one such address says most.

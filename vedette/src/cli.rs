@@ -172,6 +172,11 @@ pub struct Measure {
     /// of what it was told.
     #[arg(long)]
     pub inline: bool,
+    /// Beside it, on the same folds, sessions and shares flagged: what its order of tools and its isolation forest say alone,
+    /// STIDE, Markov chains of order 1 to 3, and the number of calls. They learn from the set's train sessions, those of other
+    /// folds where one is named.
+    #[arg(long, conflicts_with = "inline")]
+    pub compare: bool,
     /// Where the data is.
     #[command(flatten)]
     pub source: Source,

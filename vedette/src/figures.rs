@@ -4,10 +4,12 @@
 //! value that flags at most the given share of them, a call being flagged above it; a hijack is caught in time when its
 //! first flagged call is at or before the call that carries the attacker's goal.
 
+mod compared; // several methods, side by side
 mod curves;
 mod interval; // how sure a share is, by user task
 mod table;
 
+pub use compared::Compared;
 pub use curves::{average_precision, median, roc_auc, threshold};
 pub use table::table;
 
@@ -60,6 +62,9 @@ pub struct Figures {
     pub attacks: Attacks,
     /// Each promise and what came of it; the shipped one first.
     pub promises: Vec<Promise>,
+    /// The same sessions by several methods, the detector first; empty where nothing was compared.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub compared: Vec<Compared>,
 }
 
 /// Hijacks against one group of honest sessions.
@@ -161,6 +166,7 @@ pub fn figures(sessions: &[Scored], shares: &[f64], alphas: &[f64]) -> Figures {
         benign,
         attacks: attacks(sessions, shares),
         promises: alphas.iter().map(|alpha| promise(sessions, *alpha)).collect(),
+        compared: Vec::new(),
     }
 }
 

@@ -15,16 +15,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 ///
 /// Without times, sessions are judged apart and may come in any order. With times, calls are judged in time order.
 pub fn judge(parts: &Arc<Parts>, loaded: &Loaded, sessions: &[Vec<usize>]) -> Vec<ScoreLine> {
+    each(parts, loaded, sessions, |judged| line_of(judged, parts.alpha, loaded.sequences))
+}
+
+/// What `of` makes of each judged call of `sessions`, in file order; see [`judge`].
+pub fn each<T: Send>(
+    parts: &Arc<Parts>,
+    loaded: &Loaded,
+    sessions: &[Vec<usize>],
+    of: impl Fn(&Judged) -> Option<T> + Sync,
+) -> Vec<T> {
     let progress = Mutex::new(Progress::start("scoring calls", sessions.iter().map(Vec::len).sum()));
-    let line = |call: &RawCall, pipeline: &mut Pipeline| score_line(pipeline, call, loaded.sequences);
-    let mut lines = if loaded.set.timed {
-        in_time_order(parts, loaded, sessions, &progress, line)
+    let one = |call: &RawCall, pipeline: &mut Pipeline| of(&pipeline.judge(call)?);
+    let mut found = if loaded.set.timed {
+        in_time_order(parts, loaded, sessions, &progress, one)
     } else {
-        session_by_session(parts, loaded, sessions, &progress, line)
+        session_by_session(parts, loaded, sessions, &progress, one)
     };
     progress.into_inner().unwrap_or_else(PoisonError::into_inner).finish();
-    lines.sort_by_key(|(index, _)| *index);
-    lines.into_iter().map(|(_, line)| line).collect()
+    found.sort_by_key(|(index, _)| *index);
+    found.into_iter().map(|(_, found)| found).collect()
 }
 
 /// The same lines as the webhook's fallback would give them: each call by what was last known of its session before it, and
@@ -57,43 +67,38 @@ pub fn line_of(judged: &Judged, alpha: f64, sequences: bool) -> Option<ScoreLine
     Some(line)
 }
 
-fn score_line(pipeline: &mut Pipeline, call: &RawCall, sequences: bool) -> Option<ScoreLine> {
-    let judged = pipeline.judge(call)?;
-    line_of(&judged, pipeline.parts().alpha, sequences)
-}
-
-fn in_time_order(
+fn in_time_order<T>(
     parts: &Arc<Parts>,
     loaded: &Loaded,
     sessions: &[Vec<usize>],
     progress: &Mutex<Progress>,
-    line: impl Fn(&RawCall, &mut Pipeline) -> Option<ScoreLine>,
-) -> Vec<(usize, ScoreLine)> {
+    of: impl Fn(&RawCall, &mut Pipeline) -> Option<T>,
+) -> Vec<(usize, T)> {
     let taken: HashSet<usize> = sessions.iter().flatten().copied().collect();
     let mut pipeline = Pipeline::new(Arc::clone(parts));
-    let mut lines = Vec::with_capacity(taken.len());
+    let mut found = Vec::with_capacity(taken.len());
     for (_, index) in stream(&loaded.set, &Faults::default()).into_iter().filter(|(_, index)| taken.contains(index)) {
         let Some(call) = loaded.set.calls.get(index) else { continue };
-        lines.extend(line(call, &mut pipeline).map(|line| (index, line)));
+        found.extend(of(call, &mut pipeline).map(|found| (index, found)));
         advance(progress, 1);
     }
-    lines
+    found
 }
 
-fn session_by_session(
+fn session_by_session<T: Send>(
     parts: &Arc<Parts>,
     loaded: &Loaded,
     sessions: &[Vec<usize>],
     progress: &Mutex<Progress>,
-    line: impl Fn(&RawCall, &mut Pipeline) -> Option<ScoreLine> + Sync,
-) -> Vec<(usize, ScoreLine)> {
+    of: impl Fn(&RawCall, &mut Pipeline) -> Option<T> + Sync,
+) -> Vec<(usize, T)> {
     let one = |session: &Vec<usize>| {
         let mut pipeline = Pipeline::new(Arc::clone(parts));
         let calls = session.iter().filter_map(|index| Some((*index, loaded.set.calls.get(*index)?)));
-        let lines: Vec<(usize, ScoreLine)> =
-            calls.filter_map(|(index, call)| Some((index, line(call, &mut pipeline)?))).collect();
+        let found: Vec<(usize, T)> =
+            calls.filter_map(|(index, call)| Some((index, of(call, &mut pipeline)?))).collect();
         advance(progress, session.len());
-        lines
+        found
     };
     let share = sessions.len().div_ceil(threads()).max(1);
     std::thread::scope(|scope| {

@@ -28,6 +28,7 @@ pub mod backtest; // two models on the same calls
 pub mod doctor; // what is amiss with an engine's surroundings
 pub mod inspection; // what a sample of a log says of itself
 
+pub mod baselines; // what the detector is measured beside
 pub mod figures; // what scored sessions say of a detector
 pub mod scores; // one line a call
 

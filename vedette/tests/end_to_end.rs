@@ -170,3 +170,46 @@ fn measuring_by_folds_fits_on_other_tasks_than_it_measures_on() {
     assert!(low <= share && share <= high, "{promise}");
     assert_eq!((&promise["promised"], &all["promises"][1]["promised"]), (&0.01.into(), &0.05.into()));
 }
+
+#[test]
+fn methods_are_compared_on_the_same_folds_and_a_set_of_events_needs_no_more_than_a_model() {
+    let world = World::new();
+    let (set, labels) = datasets::world::generate(5, 120);
+    datasets::world::write(&world.path(""), "desk", &set, &labels).unwrap();
+    let measured = |line: &str| -> Value { serde_json::from_str(&world.ok(&format!("{line} --json"), &[])).unwrap() };
+    let plain = measured("measure --folds 2 --data @ --set desk --split test");
+    assert!(plain.get("compared").is_none(), "{plain}");
+    let beside = measured("measure --folds 2 --data @ --set desk --split test --compare");
+    let rows = beside["compared"].as_array().unwrap();
+    let ours = &rows[0];
+    assert_eq!((ours["method"].as_str(), rows.len()), (Some("vedette"), 8), "{beside}");
+    for share in ["0.05", "0.01"] {
+        assert_eq!(ours["in_time"][share], plain["benign"]["pooled"]["at"][share]["goal"], "comparing changes nothing");
+    }
+    assert_eq!(beside["benign"], plain["benign"]);
+    assert!(rows.iter().all(|row| row["auc_succeeded"].is_number()), "{beside}");
+    let told = world.ok("measure --folds 2 --data @ --set desk --split test --compare", &[]);
+    for words in ["several methods", "STIDE", "order 3", "isolation forest alone", "number of calls"] {
+        assert!(told.contains(words), "{words} is missing in\n{told}");
+    }
+
+    let event = |id: &str, split: &str, label: &str, seq: &str| {
+        format!(r#"{{"id":"{id}","split":"{split}","label":"{label}","type":null,"seq":[{seq}]}}"#)
+    };
+    let honest =
+        |n: u32, split: &str| event(&format!("{split}{n}"), split, "benign", ["1,2,3,2", "1,2,3,3"][n as usize % 2]);
+    let odd = event("odd", "test", "anomaly", "3,1,9,2");
+    let sessions = (0..60).map(|n| honest(n, "train")).chain((0..20).map(|n| honest(n, "test"))).chain([odd]);
+    world::gzip(&world.path(""), "log", sessions);
+    world.ok("fit --data @ --set log --split train --out @model", &[]);
+    let beside = measured("measure --model @model --data @ --set log --split test --compare");
+    let area = |method: &str| {
+        let row = beside["compared"].as_array().unwrap().iter().find(|row| row["method"] == method).unwrap();
+        row["auc_attacks"].as_f64().unwrap()
+    };
+    // No order of these is ordinary; it is as long as the others.
+    for (method, expected) in [("STIDE, windows of 6", 1.0), ("Markov chain of order 2", 1.0), ("number of calls", 0.5)]
+    {
+        assert_eq!(area(method), expected, "{method}: {beside}");
+    }
+}

@@ -1,12 +1,15 @@
 //! `vedette measure`: what a model catches of a labelled set, when, and at what price.
 
+mod compare; // beside other methods
+
 use crate::cli::{Measure, Split};
 use crate::commands::fit::{learn, sealed};
 use crate::config::{ALPHA, Config};
 use crate::failure::Failure;
-use crate::figures::{Scored, figures, table};
+use crate::figures::{Figures, Scored, figures, table};
 use crate::scores::ScoreLine;
 use crate::source::{self, Loaded, Selection};
+use compare::Beside;
 use datasets::labels::SessionLabel;
 use detector::{Detector, Model};
 use std::collections::HashMap;
@@ -21,12 +24,17 @@ const ALPHAS: [f64; 2] = [ALPHA, 0.05];
 /// Scores, joins the labels, prints.
 pub fn run(args: &Measure, config: &Config) -> Result<(), Failure> {
     let loaded = source::load(&args.source, &args.set, args.results.as_deref(), args.hidden)?;
+    let mut beside = Beside::default();
     let lines = match (&args.model, args.folds) {
-        (Some(model), _) => scored(args, config, &loaded, crate::parts::model(model)?, args.fold)?,
-        (None, folds) => out_of_fold(args, config, &loaded, folds.unwrap_or_default())?,
+        (Some(model), _) => {
+            let others = Selection { split: Split::Train, fold: None, not_fold: args.fold };
+            scored(args, config, &loaded, crate::parts::model(model)?, (args.fold, &others), &mut beside)?
+        }
+        (None, folds) => out_of_fold(args, config, &loaded, folds.unwrap_or_default(), &mut beside)?,
     };
     let labels = source::labels(&args.source, &args.set)?;
-    let figures = figures(&joined(&lines, &labels), &SHARES, &ALPHAS);
+    let figures =
+        Figures { compared: beside.figures(&labels, &SHARES), ..figures(&joined(&lines, &labels), &SHARES, &ALPHAS) };
     let mut out = std::io::stdout();
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&figures).map_err(std::io::Error::other)?)?;
@@ -36,25 +44,33 @@ pub fn run(args: &Measure, config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The sessions of `fold` by `model`; with `--compare` also by methods that learn from the sessions of `others`.
 fn scored(
     args: &Measure,
     config: &Config,
     loaded: &Loaded,
     model: Model,
-    fold: Option<u8>,
+    (fold, others): (Option<u8>, &Selection),
+    beside: &mut Beside,
 ) -> Result<Vec<ScoreLine>, Failure> {
     let parts = crate::parts::for_data_sets(config, Detector::new(model))?;
     let sessions = Selection { split: args.split, fold, not_fold: None }.of(&loaded.set)?;
-    Ok(if args.inline {
-        crate::judge::inline(&parts, loaded, &sessions)
-    } else {
-        crate::judge::judge(&parts, loaded, &sessions)
+    Ok(match (args.inline, args.compare) {
+        (true, _) => crate::judge::inline(&parts, loaded, &sessions),
+        (false, true) => beside.judge(&parts, loaded, &sessions, others)?,
+        (false, false) => crate::judge::judge(&parts, loaded, &sessions),
     })
 }
 
 /// Each fold's sessions by a model that learned from the other folds: no user task was seen in fitting. Learns from what
 /// results ordinarily say, whatever view is measured.
-fn out_of_fold(args: &Measure, config: &Config, loaded: &Loaded, folds: u8) -> Result<Vec<ScoreLine>, Failure> {
+fn out_of_fold(
+    args: &Measure,
+    config: &Config,
+    loaded: &Loaded,
+    folds: u8,
+    beside: &mut Beside,
+) -> Result<Vec<ScoreLine>, Failure> {
     let key = crate::parts::key_for_data_sets(config)?;
     let ordinary = match &args.results {
         Some(_) => Some(source::load(&args.source, &args.set, None, args.hidden)?),
@@ -64,7 +80,7 @@ fn out_of_fold(args: &Measure, config: &Config, loaded: &Loaded, folds: u8) -> R
     for fold in 0..folds {
         let others = Selection { split: Split::Train, fold: None, not_fold: Some(fold) };
         let train = sealed(ordinary.as_ref().unwrap_or(loaded), &others, &key)?;
-        lines.extend(scored(args, config, loaded, learn(&train, SEED)?, Some(fold))?);
+        lines.extend(scored(args, config, loaded, learn(&train, SEED)?, (Some(fold), &others), beside)?);
     }
     Ok(lines)
 }
@@ -74,29 +90,51 @@ const SEED: u64 = 7;
 
 /// Scores by session, with the truth about each. A session without a label is left out.
 pub fn joined(lines: &[ScoreLine], labels: &datasets::Labels) -> Vec<Scored> {
-    let mut calls: HashMap<&str, Vec<&ScoreLine>> = HashMap::new();
-    for line in lines {
-        calls.entry(&line.session).or_default().push(line);
-    }
-    let mut scored = |label: &SessionLabel| {
-        let mut calls = calls.remove(label.session.as_str())?;
-        calls.sort_by_key(|line| line.seq);
-        Some(Scored {
-            label: word(&label.label),
-            outcome: label.outcome.as_str().to_owned(),
-            task: format!(
-                "{}/{}",
-                label.app.as_deref().unwrap_or("None"),
-                label.user_task.as_deref().unwrap_or("None")
-            ),
-            from_seq: label.attack_from_seq.map(|seq| seq as usize),
-            goal_seq: label.attack_goal_seq.map(|seq| seq as usize),
-            risks: calls.iter().map(|line| line.risk.get()).collect(),
-            p_values: calls.iter().map(|line| line.p_value.get()).collect(),
-            first_flagged: calls.iter().position(|line| line.flagged),
-        })
+    let calls = lines.iter().map(|line| (line.session.as_str(), line.seq, line));
+    let scored = |(label, calls): (&SessionLabel, Vec<&ScoreLine>)| Scored {
+        risks: calls.iter().map(|line| line.risk.get()).collect(),
+        p_values: calls.iter().map(|line| line.p_value.get()).collect(),
+        first_flagged: calls.iter().position(|line| line.flagged),
+        ..truth(label)
     };
-    labels.sessions.iter().filter_map(&mut scored).collect()
+    by_session(calls, labels).into_iter().map(scored).collect()
+}
+
+/// The same of scores alone: session, place in it, score.
+fn joined_by<'c>(calls: impl Iterator<Item = (&'c str, u64, f64)>, labels: &datasets::Labels) -> Vec<Scored> {
+    let scored = |(label, risks)| Scored { risks, ..truth(label) };
+    by_session(calls, labels).into_iter().map(scored).collect()
+}
+
+/// What is said of the calls of each labelled session, in their order.
+fn by_session<'c, 'l, T>(
+    calls: impl Iterator<Item = (&'c str, u64, T)>,
+    labels: &'l datasets::Labels,
+) -> Vec<(&'l SessionLabel, Vec<T>)> {
+    let mut sessions: HashMap<&str, Vec<(u64, T)>> = HashMap::new();
+    for (session, seq, said) in calls {
+        sessions.entry(session).or_default().push((seq, said));
+    }
+    let mut of = |label: &'l SessionLabel| {
+        let mut calls = sessions.remove(label.session.as_str())?;
+        calls.sort_by_key(|(seq, _)| *seq);
+        Some((label, calls.into_iter().map(|(_, said)| said).collect()))
+    };
+    labels.sessions.iter().filter_map(&mut of).collect()
+}
+
+/// A session of which nothing is said yet.
+fn truth(label: &SessionLabel) -> Scored {
+    Scored {
+        label: word(&label.label),
+        outcome: label.outcome.as_str().to_owned(),
+        task: format!("{}/{}", label.app.as_deref().unwrap_or("None"), label.user_task.as_deref().unwrap_or("None")),
+        from_seq: label.attack_from_seq.map(|seq| seq as usize),
+        goal_seq: label.attack_goal_seq.map(|seq| seq as usize),
+        risks: Vec::new(),
+        p_values: Vec::new(),
+        first_flagged: None,
+    }
 }
 
 /// The label's word, as in the files.

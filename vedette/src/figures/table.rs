@@ -1,6 +1,6 @@
 //! Figures as a person reads them.
 
-use super::Figures;
+use super::{Compared, Figures};
 use std::fmt::Write as _;
 
 /// The figures, a dozen lines and one for each user task.
@@ -69,6 +69,7 @@ fn write_table(out: &mut String, figures: &Figures) -> std::fmt::Result {
             writeln!(out)?;
         }
     }
+    write_compared(out, &figures.compared)?;
     for promise in &figures.promises {
         writeln!(
             out,
@@ -84,6 +85,25 @@ fn write_table(out: &mut String, figures: &Figures) -> std::fmt::Result {
         }
     }
     Ok(())
+}
+
+/// Several methods on the same sessions: hijacks in time where there are any, else all attacks.
+fn write_compared(out: &mut String, compared: &[Compared]) -> std::fmt::Result {
+    let Some(first) = compared.first() else { return Ok(()) };
+    let hijacks = first.auc_succeeded.is_some();
+    let of = if hijacks { "hijacks in time" } else { "all attacks caught" };
+    writeln!(out, "several methods on the same sessions, in % ({of})")?;
+    let flagged = first.in_time.keys().map(|share| format!("{:>7} flagged", percent(share.parse().ok()).trim()));
+    writeln!(out, "{:<28} {:>7}{}", "method", "ROC", flagged.collect::<String>())?;
+    for row in compared {
+        let (area, caught) = match hijacks {
+            true => (row.auc_succeeded, row.in_time.values().copied().collect::<Vec<_>>()),
+            false => (row.auc_attacks, row.caught.values().copied().collect()),
+        };
+        let caught = caught.into_iter().map(|share| format!("{:>15}", percent(share)));
+        writeln!(out, "{:<28} {:>7}{}", row.method, percent(area), caught.collect::<String>())?;
+    }
+    writeln!(out)
 }
 
 fn percent(share: Option<f64>) -> String {

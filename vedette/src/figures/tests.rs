@@ -82,6 +82,25 @@ fn a_set_without_hijacks_still_measures_its_attacks() {
 }
 
 #[test]
+fn methods_stand_side_by_side_with_the_figures_each_has_by_itself() {
+    let figures = figures(&case(), &[0.05, 0.01], &[0.01]);
+    let row = Compared::of("vedette", &case(), &[0.05, 0.01]);
+    let pooled = &figures.benign["pooled"];
+    assert_eq!(row.auc_succeeded, pooled.auc_succeeded);
+    assert_eq!((row.in_time["0.05"], row.in_time["0.01"]), (pooled.at["0.05"].goal, pooled.at["0.01"].goal));
+    // Both hijacks are beyond all but one of the 21 honest sessions, at some call.
+    assert_eq!((row.auc_attacks, row.caught["0.05"]), (figures.attacks.roc_auc, Some(1.0)));
+    // Reversed, nothing is beyond anything.
+    let blind = case().into_iter().map(|s| Scored { risks: s.risks.iter().map(|risk| -risk).collect(), ..s });
+    let blind = Compared::of("blind", &blind.collect::<Vec<_>>(), &[0.05, 0.01]);
+    assert_eq!((blind.in_time["0.05"], blind.caught["0.05"]), (Some(0.0), Some(0.0)));
+    let text = table(&Figures { compared: vec![row, blind], ..figures });
+    for words in ["several methods", "vedette", "97.6", "blind"] {
+        assert!(text.contains(words), "{words} is missing in\n{text}");
+    }
+}
+
+#[test]
 fn the_table_holds_every_group() {
     let text = table(&figures(&case(), &[0.05, 0.01], &[0.01]));
     for word in ["clean", "exposed", "pooled", "promised", "x/u1"] {
