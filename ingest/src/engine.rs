@@ -13,6 +13,7 @@ pub mod meters;
 mod simulation;
 mod slot;
 mod start;
+mod watch;
 mod writer;
 
 pub use batch::{Batch, Part};
@@ -26,7 +27,7 @@ use crate::{IngestError, Operator, Partition};
 use std::collections::BTreeMap;
 use std::num::NonZeroU8;
 use std::sync::Arc;
-use tokio::sync::watch;
+use std::time::Duration;
 
 /// What an engine needs to know. [`EngineConfig::new`] fills in everything but the broker.
 #[derive(Clone)]
@@ -46,12 +47,15 @@ pub struct EngineConfig {
     pub delivery: Delivery,
     /// How the group tells members apart. Default: dynamically.
     pub membership: Membership,
+    /// How often to look whether each partition has an owner; `None`: never. Not without transactions, which the brokers
+    /// that cannot be asked lack as well. Default: 5 seconds.
+    pub look_every: Option<Duration>,
     /// Bounds on what is held.
     pub limits: Limits,
     /// Where states are kept; `None`: a new owner of a partition starts empty. Default: `None`.
     pub checkpoints: Option<Arc<dyn CheckpointStore>>,
     /// Where counts are told; subscribe with [`EngineConfig::progress`].
-    pub answered: watch::Sender<Progress>,
+    pub answered: tokio::sync::watch::Sender<Progress>,
     /// What else the engine shows of itself.
     pub meters: Arc<Meters>,
 }
@@ -197,15 +201,16 @@ impl EngineConfig {
             members: NonZeroU8::MIN,
             delivery: Delivery::default(),
             membership: Membership::default(),
+            look_every: Some(LOOK_EVERY),
             limits: Limits::default(),
             checkpoints: None,
-            answered: watch::Sender::new(Progress::default()),
+            answered: tokio::sync::watch::Sender::new(Progress::default()),
             meters: Arc::new(Meters::default()),
         }
     }
 
     /// Counts of the engine that is run with this configuration, as they grow.
-    pub fn progress(&self) -> watch::Receiver<Progress> {
+    pub fn progress(&self) -> tokio::sync::watch::Receiver<Progress> {
         self.answered.subscribe()
     }
 
@@ -225,6 +230,7 @@ impl std::fmt::Debug for EngineConfig {
             .field("members", &self.members)
             .field("delivery", &self.delivery)
             .field("membership", &self.membership)
+            .field("look_every", &self.look_every)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
@@ -243,7 +249,9 @@ where
     F: Fn(Partition) -> Box<dyn Operator> + Send + Sync + 'static,
 {
     let (config, factory) = (Arc::new(config), Arc::new(factory));
-    let (stop, stopped) = watch::channel(false);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    // Dropped with this function, which ends the watching.
+    let _watching = watch::start(&config)?;
     let mut members = tokio::task::JoinSet::new();
     for number in 0..config.members.get() {
         let (config, factory, stopped) = (Arc::clone(&config), Arc::clone(&factory), stopped.clone());
@@ -276,3 +284,6 @@ where
     summary.outputs = progress.outputs.clone();
     failure.map_or(Ok(summary), Err)
 }
+
+/// Seen three times in a row a partition without an owner is mended: within twenty seconds.
+const LOOK_EVERY: Duration = Duration::from_secs(5);

@@ -11,6 +11,7 @@ pub mod feed; // records of a topic for somebody outside Kafka
 pub mod follow; // a topic read to its end again and again
 pub mod mock; // a Kafka inside this process
 pub mod offer; // records into topics by those who must not wait
+pub mod owners; // who owns which partitions of a group
 pub mod peek; // the newest records of a topic, without a trace
 pub mod produce; // records into a topic, paced by who reads them
 pub mod read_back; // records out of a topic, as they come

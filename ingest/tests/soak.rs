@@ -50,9 +50,9 @@ async fn engines_killed_at_random_answer_every_call_once() {
             brokers: broker.bootstrap(),
             group: &group,
             instance: INSTANCES[number],
-            // Not a static one: killed between a rebalance's two halves it leaves partitions that nobody is given
-            // until the next rebalance, and its coming back is none.
-            membership: Membership::Dynamic,
+            // One that is killed and comes back finds its partitions again; the others go on meanwhile. One that is
+            // killed between a rebalance's two halves leaves partitions to nobody, until another one notices.
+            membership: Membership::Static(INSTANCES[number].to_owned()),
             calls: &calls,
             verdicts: &verdicts,
             checkpoints: folder.path(),

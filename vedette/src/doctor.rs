@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use ingest::Partition;
+use ingest::owners::Owners;
 use ingest::survey::{Survey, TopicFacts};
 use schema::{Millis, topics};
 use serde::Serialize;
@@ -184,6 +185,43 @@ pub fn of_retention(
         });
     }
     rows
+}
+
+/// Whether somebody reads every partition, and how far behind the group is. `owners`: or why that cannot be known.
+pub fn of_owners(group: &str, owners: &Result<Owners, String>, survey: &Survey, reads: &[String]) -> Row {
+    let check = format!("owners in group {group}");
+    let waiting = waiting(survey, reads);
+    match owners {
+        Err(why) => Row::warn(check, why.clone(), format!("this user needs Describe on group `{group}`")),
+        Ok(Owners::Nobody) => Row::ok(check, format!("no engine is in it; {waiting} records wait")),
+        Ok(Owners::Forming(state)) => {
+            let found = format!("partitions are being given out ({state}); {waiting} records wait");
+            Row::warn(check, found, "look again in a minute")
+        }
+        Ok(Owners::Settled { members, unowned }) if unowned.is_empty() => {
+            Row::ok(check, format!("{members} members own every partition; {waiting} records wait"))
+        }
+        Ok(Owners::Settled { unowned, .. }) => {
+            let list = |(partition, waiting): (&Partition, &u64)| format!("{partition} ({waiting} records wait)");
+            let partitions = unowned.iter().map(list).collect::<Vec<_>>().join(", ");
+            let next = "an engine with `kafka.group_instance_id` mends that within a minute; if it is still so then, stop \
+                        an engine and start it under another `kafka.group_instance_id`";
+            Row::fail(check, format!("nobody owns {partitions}"), next)
+        }
+    }
+}
+
+/// Records of `reads` that the group has not answered.
+fn waiting(survey: &Survey, reads: &[String]) -> u64 {
+    let mut waiting = 0;
+    for name in reads {
+        for (number, (low, high)) in facts(survey, name).iter().flat_map(|facts| &facts.offsets) {
+            let committed = survey.committed.as_ref().ok();
+            let next = committed.and_then(|all| all.get(&Partition::new(name, *number))).unwrap_or(low);
+            waiting += u64::try_from(high - next).unwrap_or(0);
+        }
+    }
+    waiting
 }
 
 /// How a topic's first records read by the decoder that is chosen for it.

@@ -16,6 +16,9 @@ pub struct Meters {
     pub commit_seconds: Histogram<Seconds>,
     /// By member: records of each partition that are there and not read, as librdkafka last knew.
     lag: Mutex<BTreeMap<String, Told>>,
+    /// Partitions that nobody owned when the group was last looked at, with the records of each that wait.
+    unowned: Mutex<BTreeMap<Partition, u64>>,
+    rejoins_forced: AtomicU64,
     /// When each owned partition's state was last made safe, and how many bytes that took.
     checkpoints: Mutex<BTreeMap<Partition, (Instant, u64)>>,
 }
@@ -27,9 +30,30 @@ struct Told {
 }
 
 impl Meters {
-    /// Records not read yet, by partition.
+    /// Records not read yet, by partition: of those owned here, and of those that nobody owns.
     pub fn lag(&self) -> BTreeMap<Partition, i64> {
-        lock(&self.lag).values().flat_map(|member| member.lag.clone()).collect()
+        let of_nobody = lock(&self.unowned).clone();
+        let of_nobody =
+            of_nobody.into_iter().map(|(partition, lag)| (partition, i64::try_from(lag).unwrap_or(i64::MAX)));
+        of_nobody.chain(lock(&self.lag).values().flat_map(|member| member.lag.clone())).collect()
+    }
+
+    /// Partitions that nobody owned when the group was last looked at.
+    pub fn unowned(&self) -> usize {
+        lock(&self.unowned).len()
+    }
+
+    /// Times the group was made to give its partitions out again, because some had no owner.
+    pub fn rejoins_forced(&self) -> u64 {
+        self.rejoins_forced.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_unowned(&self, unowned: &BTreeMap<Partition, u64>) {
+        lock(&self.unowned).clone_from(unowned);
+    }
+
+    pub(super) fn rejoin_forced(&self) {
+        self.rejoins_forced.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether every member has a broker to talk to, as far as is known.

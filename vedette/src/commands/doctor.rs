@@ -4,12 +4,14 @@ use crate::cli::Doctor;
 use crate::config::{Config, Topic};
 use crate::decoders;
 use crate::doctor::{
-    Row, Sample, Status, needed, of_access, of_clock, of_decoder, of_disk, of_retention, of_secret, of_topics, table,
+    Row, Sample, Status, needed, of_access, of_clock, of_decoder, of_disk, of_owners, of_retention, of_secret,
+    of_topics, table,
 };
 use crate::failure::Failure;
 use cert_manager::est::server::wall_clock;
 use ingest::checkpoint::{Bucket, CheckpointStore as _};
 use ingest::cluster::Cluster;
+use ingest::owners::{Looker, Owners};
 use ingest::survey::{self, Survey};
 use ingest::{Partition, Record};
 use schema::Millis;
@@ -63,6 +65,8 @@ async fn of_kafka(args: &Doctor, config: &Config, cluster: &Cluster) -> Vec<Row>
         }
     };
     rows.extend(of_access(config, &survey, written.as_ref()));
+    let group = &config.kafka.group;
+    rows.push(of_owners(group, &owners(cluster, group, &reads).await, &survey, &reads));
     let checkpoints = checkpoints(config, &survey, &reads);
     rows.extend(of_retention(&survey, &reads, checkpoints.as_ref()));
     let mut samples = Vec::new();
@@ -81,6 +85,16 @@ async fn of_kafka(args: &Doctor, config: &Config, cluster: &Cluster) -> Vec<Row>
     rows.extend(samples.iter().map(of_decoder));
     rows.push(of_clock(&samples, Millis(wall_clock().0)));
     rows
+}
+
+/// Who owns the partitions of `reads`, or why that cannot be known.
+async fn owners(cluster: &Cluster, group: &str, reads: &[String]) -> Result<Owners, String> {
+    let looker = Looker::new(cluster, group, reads).map_err(|error| error.to_string())?;
+    let looked = tokio::task::spawn_blocking(move || looker.look()).await.map_err(|error| error.to_string())?;
+    looked.map_err(|error| {
+        let why = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+        format!("{error}{why}")
+    })
 }
 
 /// By partition: offset of the newest checkpoint at or before what was committed. None where none are kept.

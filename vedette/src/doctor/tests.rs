@@ -91,6 +91,23 @@ fn a_log_that_starts_after_what_is_needed_fails_before_the_engine_does() {
 }
 
 #[test]
+fn partitions_that_nobody_owns_are_told_with_what_waits_there() {
+    let config = Config::default();
+    let mut survey = healthy(&config);
+    let (reads, _) = needed(&config);
+    let calls = |number| Partition::new(topics::CALLS, number);
+    survey.committed = Ok((0..12).map(|number| (calls(number), if number == 4 { 780 } else { 900 })).collect());
+    let row = "owners in group vedette";
+    let of = |owners| [of_owners("vedette", &owners, &survey, &reads)];
+    let settled = |unowned| Ok(Owners::Settled { members: 3, unowned });
+    check(&of(settled(BTreeMap::new())), row, Status::Ok, &["3 members own every partition", "120 records wait"]);
+    check(&of(settled([(calls(4), 120)].into())), row, Status::Fail, &["agent.calls/4 (120 records wait)", "mends"]);
+    check(&of(Ok(Owners::Nobody)), row, Status::Ok, &["no engine"]);
+    check(&of(Ok(Owners::Forming("PreparingRebalance".into()))), row, Status::Warn, &["PreparingRebalance"]);
+    check(&of(Err("no answer".into())), row, Status::Warn, &["no answer", "Describe on group `vedette`"]);
+}
+
+#[test]
 fn a_decoder_that_does_not_fit_is_told_with_the_one_that_does() {
     let sample = |records, dead, better: Option<&str>| {
         let why = "no `tool`".to_owned();

@@ -68,6 +68,7 @@ async fn what_is_amiss_is_told_with_what_to_do_and_mended_it_passes() {
     check(&rows, "decoder of agent.calls", "fail", "format = \\\"envoy\\\"");
     check(&rows, "writing to agent.alerts", "ok", "may be written");
     check(&rows, "clock", "ok", "newest record");
+    check(&rows, "owners in group vedette", "ok", "no engine is in it; 3 records wait");
 
     // What was tried has left nothing that anyone reads.
     let alerts = ingest::peek::newest(at, topics::ALERTS, 10).await.unwrap();

@@ -86,10 +86,18 @@ fn text(shown: &Shown) -> String {
     page.counter("vedette_late_total", "Calls over two seconds older than their session's last.", read(&tally.late));
     page.counter("vedette_duplicates_total", "Sightings that told nothing new.", read(&tally.repeated));
     page.gauge("vedette_partitions", "Partitions owned.", f64::from(progress.partitions));
+    let unowned = "Partitions that no member of the group owned when it was last looked at.";
+    page.gauge("vedette_partitions_unowned", unowned, meters.unowned() as f64);
+    let forced = "Times the group was made to give its partitions out again.";
+    page.counter("vedette_rejoins_forced_total", forced, meters.rejoins_forced() as f64);
     page.gauge("vedette_sessions_live", "Sessions remembered in memory.", read(&tally.sessions_busy));
     page.gauge("vedette_sessions_spilled", "Sessions remembered on disk.", read(&tally.sessions_spilled));
     page.gauge("vedette_state_spilled_bytes", "Bytes of the states on disk.", read(&tally.spilled_bytes));
-    page.head("vedette_lag_records", "gauge", "Records that are there and not read.");
+    page.head(
+        "vedette_lag_records",
+        "gauge",
+        "Records that are there and not read, of partitions owned here or by nobody.",
+    );
     for (partition, lag) in meters.lag() {
         let labels = format!("topic=\"{}\",partition=\"{}\"", partition.topic, partition.number);
         page.sample("vedette_lag_records", &labels, lag as f64);
@@ -223,6 +231,8 @@ mod tests {
         for line in [
             "vedette_door_requests_total{outcome=\"busy\"} 0",
             "vedette_calls_total 0",
+            "vedette_partitions_unowned 0",
+            "vedette_rejoins_forced_total 0",
             "vedette_commit_seconds_bucket{le=\"0.05\"} 1",
             "vedette_commit_seconds_count 1",
         ] {
