@@ -57,15 +57,6 @@ impl Calibration {
         PValue::clamped(if exposed { clean.max(p(&self.exposed) / EXPOSED_SHARE) } else { clean })
     }
 
-    /// A score on its own scale as a risk: 0.5 at the score that 1 % of clean sessions reach, and never saturating.
-    pub(crate) fn risk(&self, score: f64) -> Risk {
-        let at = |share: f64| {
-            self.clean.get((self.clean.len() as f64 * share) as usize).or(self.clean.last()).copied().unwrap_or(0.0)
-        };
-        let (middle, high) = (at(0.5), at(0.99));
-        risk((score - high) / (high - middle).max(1e-3))
-    }
-
     /// Sessions calibrated on.
     pub(crate) fn len(&self) -> usize {
         self.clean.len()

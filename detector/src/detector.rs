@@ -2,7 +2,7 @@
 
 use crate::conformal;
 use crate::evidence;
-use crate::extraction::PrincipalState;
+use crate::extraction::{Delta, Finding, LinksState, PrincipalState};
 use crate::features::{self, Found};
 use crate::fusion;
 use crate::markov::{Step, Symbol};
@@ -137,12 +137,26 @@ impl Detector {
 
     /// Moves a principal's state past one of its queries. `None` without a model of honest clients.
     ///
-    /// The verdict stands beside the session's own; the decision takes the higher risk.
-    pub fn observe_principal(&self, state: &mut PrincipalState, query: &QueryRecord) -> Option<Verdict> {
-        let honest = self.model.as_ref()?.extraction.as_ref()?;
-        let finding = honest.observe(state, query);
+    /// The verdict stands beside the session's own; the decision takes the higher risk. What comes with it, where anything
+    /// does, is for [`Detector::observe_links`].
+    pub fn observe_principal(
+        &self,
+        state: &mut PrincipalState,
+        query: &QueryRecord,
+    ) -> Option<(Verdict, Option<Delta>)> {
+        let (finding, delta) = self.model.as_ref()?.extraction.as_ref()?.observe(state, query);
+        Some((self.copying(query, finding), delta))
+    }
+
+    /// Moves the links of an API past what a principal's query added. The verdict stands beside the other two.
+    pub fn observe_links(&self, state: &mut LinksState, delta: Delta, query: &QueryRecord) -> Option<Verdict> {
+        let finding = self.model.as_ref()?.extraction.as_ref()?.observe_links(state, delta);
+        Some(self.copying(query, finding))
+    }
+
+    fn copying(&self, query: &QueryRecord, finding: Finding) -> Verdict {
         let pattern = if finding.p_value.get() > evidence::NAMED_BELOW { Pattern::None } else { Pattern::Extraction };
-        Some(Verdict {
+        Verdict {
             v: schema::RECORD_VERSION,
             id: query.id.clone(),
             session: query.session.clone(),
@@ -155,7 +169,7 @@ impl Detector {
             exposed: false,
             learning: false,
             evidence: finding.evidence,
-        })
+        }
     }
 
     fn judge(&self, model: &Model, state: &SessionState, call: &Call, found: &Found) -> Verdict {

@@ -1,19 +1,22 @@
 //! Copies of a model through its API, judged per principal across its sessions.
 //!
 //! One query: sketch → distances to what honest clients send → what it adds → the last ones together → risk.
-//! Only distinct queries count, and little where a client stays in one region: load tests, canaries and explanations
-//! ask the same thing again. Queries drawn from the victim's own data look honest one by one; only many of them show.
+//! Only distinct queries count, and little where a client stays in one region or varies what it asked before: load tests,
+//! canaries and explanations ask the same thing again. Queries drawn from the victim's own data look honest one by one; only many of them show.
 
 mod fit; // honest clients → model
 mod judge; // sums → score → risk
+mod links; // identities that copy together
 mod sketch; // vectors and their distance
 mod space; // where honest queries lie
 mod walk; // what one principal left behind
 
+use crate::conformal;
 use judge::{Judge, NAMES, STATISTICS};
+use links::Member;
+pub use links::{Delta, LinksState};
 use schema::{Call, Evidence, NameHash, PValue, Principal, QueryRecord, Risk, Status};
 use serde::{Deserialize, Serialize};
-use sketch::Vector;
 use space::Space;
 use std::collections::{BTreeMap, VecDeque};
 use walk::Walk;
@@ -21,7 +24,7 @@ use walk::Walk;
 /// What honest clients of each API send.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Honest {
-    apis: BTreeMap<Api, KnownApi>,
+    apis: BTreeMap<Api, Known>,
 }
 
 /// Queries that can be compared: one tenant, app, tool and number of numbers.
@@ -29,7 +32,7 @@ pub(crate) struct Honest {
 struct Api(u64);
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct KnownApi {
+struct Known {
     space: Space,
     judge: Judge,
 }
@@ -59,6 +62,11 @@ pub(crate) struct Finding {
     pub evidence: Vec<Evidence>,
 }
 
+/// An identity of a principal's, for [`Delta`].
+fn identity(query: &QueryRecord) -> u64 {
+    NameHash::of("query principal", query.principal.as_str()).0
+}
+
 /// APIs remembered of one principal.
 const APIS_MAX: usize = 4;
 /// p-values above this name nothing.
@@ -75,22 +83,50 @@ impl Honest {
     /// Moves `state` past one query and says how unlike an honest client its principal now looks.
     ///
     /// An API that was not seen in the fit says nothing either way: risk 0, p-value 1.
-    pub(crate) fn observe(&self, state: &mut PrincipalState, query: &QueryRecord) -> Finding {
+    ///
+    /// What is to be taken to [`Honest::observe_links`] comes with it, where there is anything.
+    pub(crate) fn observe(&self, state: &mut PrincipalState, query: &QueryRecord) -> (Finding, Option<Delta>) {
         let api = Api::of(query);
-        let Some(known) = self.apis.get(&api) else {
-            return Finding { risk: Risk::clamped(0.0), p_value: PValue::clamped(1.0), evidence: Vec::new() };
-        };
+        let Some(Known { space, judge }) = self.apis.get(&api) else { return (Finding::nothing(), None) };
         let mut walk = state.take(api);
-        if let Some(step) = walk.step(query.query.fp, Vector::from(&query.query), &known.space) {
-            walk.keep(known.judge.standardise(step));
+        if let Some((step, placed)) = walk.step(&query.query, space) {
+            let step = judge.weigh(step, &mut walk.varied);
+            walk.keep(judge.standardise(step), &placed.offset);
         }
-        let statistics = known.judge.statistics(&walk);
-        let (score, parts) = known.judge.score(statistics);
-        let p_value = known.judge.calibration.p_value(score, false);
-        let evidence =
-            if p_value.get() <= NAMED_BELOW { reasons(statistics, parts, walk.distinct) } else { Vec::new() };
+        let statistics = judge.statistics(&walk);
+        let (score, parts) = judge.score(statistics);
+        let finding = match judge.hears(statistics) {
+            true => Finding::of(judge, score, || reasons(statistics, parts, walk.distinct)),
+            false => Finding::nothing(),
+        };
+        let member = Member::of(&walk, identity(query), query.at, judge);
         state.put(api, walk);
-        Finding { risk: known.judge.calibration.risk(score), p_value, evidence }
+        (finding, member.map(|member| Delta { api, member }))
+    }
+
+    /// Moves the `state` of an API's links past what one of its principals' queries added, and says how unlike honest clients
+    /// those look that go with it.
+    pub(crate) fn observe_links(&self, state: &mut LinksState, delta: Delta) -> Finding {
+        let Some(Known { judge, .. }) = self.apis.get(&delta.api) else { return Finding::nothing() };
+        let Some(together) = state.take(delta.member, judge) else { return Finding::nothing() };
+        if !judge.links.hears(together.value) {
+            return Finding::nothing();
+        }
+        let name = "linked_identities".to_owned();
+        let linked = Evidence::Feature { name, value: together.identities as f64, share: 1.0 };
+        Finding::of(judge, judge.links.of(together.value), || vec![linked])
+    }
+}
+
+impl Finding {
+    fn of(judge: &Judge, score: f64, evidence: impl FnOnce() -> Vec<Evidence>) -> Self {
+        let p_value = judge.calibration.p_value(score, false);
+        let evidence = if p_value.get() <= NAMED_BELOW { evidence() } else { Vec::new() };
+        Self { risk: conformal::risk(score), p_value, evidence }
+    }
+
+    fn nothing() -> Self {
+        Self { risk: Risk::clamped(0.0), p_value: PValue::clamped(1.0), evidence: Vec::new() }
     }
 }
 

@@ -21,7 +21,7 @@ mod state; // what a session leaves behind
 mod strength; // how instruction-like a sentence is
 
 pub use detector::{Detector, Looked};
-pub use extraction::{PrincipalState, query_record};
+pub use extraction::{Delta, LinksState, PrincipalState, query_record};
 pub use fit::{FitError, FitOptions, TrainingSession, fit};
 pub use forest::{Forest, ForestError, ForestParams};
 pub use model::{MODEL_BYTES_MAX, Model, ModelError};

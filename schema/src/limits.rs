@@ -29,6 +29,10 @@ pub const QUERY_NUMBERS_MAX: usize = 65_536;
 pub const QUERY_NUMBERS_MIN: usize = 8;
 /// Components of a query sketch (two bytes each).
 pub const SKETCH_DIMS: usize = 80;
+/// Cells of a query sketch (one byte each): of a query that fits its components exactly, and of a longer one.
+pub const SKETCH_CELLS: usize = 40;
+/// The same of a query with more than 64 numbers, so that a sketch stays within 200 bytes.
+pub const SKETCH_CELLS_LONG: usize = 24;
 /// Furthest a record's time may lie ahead of the reader's clock, in ms (one day).
 pub const FUTURE_MS_MAX: u64 = 86_400_000;
 /// Latest time a record may state at all: the year 2200, in ms since the epoch.

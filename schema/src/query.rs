@@ -19,6 +19,10 @@ pub struct QuerySketch {
     /// Components, at most [`crate::limits::SKETCH_DIMS`].
     #[serde(with = "packed")]
     pub v: Vec<i16>,
+    /// A byte for each run of neighbouring numbers, equal where all of them are equal: which parts of a query repeat an earlier
+    /// one. At most [`crate::limits::SKETCH_CELLS`]; none in records of older builds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "bytes")]
+    pub cells: Vec<u8>,
 }
 
 impl QuerySketch {
@@ -61,6 +65,25 @@ pub struct QueryRecord {
     /// Bytes that came back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result_bytes: Option<u64>,
+}
+
+mod bytes {
+    use base64::Engine as _;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(cells: &[u8], out: S) -> Result<S::Ok, S::Error> {
+        base64::engine::general_purpose::STANDARD_NO_PAD.encode(cells).serialize(out)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<u8>, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(input)?;
+        let cells =
+            base64::engine::general_purpose::STANDARD_NO_PAD.decode(text.as_bytes()).map_err(D::Error::custom)?;
+        if cells.len() > crate::limits::SKETCH_CELLS {
+            return Err(D::Error::custom("a sketch has at most 40 cells"));
+        }
+        Ok(cells)
+    }
 }
 
 mod packed {

@@ -8,6 +8,7 @@ mod tokens; // a slice → words and entities
 mod words; // closed classes of short words, as structure
 
 pub use segment::cues_of;
+pub use sketch::holds_query;
 
 use crate::fingerprint::SessionKey;
 use crate::{Call, Cost, NameHash, RawCall, Segments, Telemetry, TenantKey, Text};

@@ -5,7 +5,7 @@ use crate::gaps::Gaps;
 use crate::incidents::{Incident, News};
 use crate::sightings::{Observed, Sighting, Sightings};
 use crate::states::{self, States, Who};
-use detector::{Detector, Looked, PrincipalState};
+use detector::{Detector, LinksState, Looked, PrincipalState};
 use ingest::RestoreError;
 use ingest::checkpoint::{Entries, Scope};
 use policy::PolicySet;
@@ -42,8 +42,15 @@ pub struct Pipeline {
     parts: Arc<Parts>,
     gaps: Gaps,
     sessions: States<Open>,
-    principals: States<PrincipalState>,
+    stages: Stages,
     counts: Counts,
+}
+
+/// What is remembered of those who ask model APIs.
+struct Stages {
+    principals: States<PrincipalState>,
+    /// Of each API, the principals that may be one.
+    links: States<LinksState>,
 }
 
 /// What a pipeline counts.
@@ -91,9 +98,9 @@ pub struct Judged {
 impl Pipeline {
     /// Remembers nothing yet.
     pub fn new(parts: Arc<Parts>) -> Self {
-        let (sessions, principals) = (States::new(parts.sessions_max), States::new(parts.principals_max));
-        let gaps = Gaps::new(parts.idle_ms, parts.sessions_max);
-        Self { parts, gaps, sessions, principals, counts: Counts::default() }
+        let stages = Stages { principals: States::new(parts.principals_max), links: States::new(parts.principals_max) };
+        let (gaps, sessions) = (Gaps::new(parts.idle_ms, parts.sessions_max), States::new(parts.sessions_max));
+        Self { parts, gaps, sessions, stages, counts: Counts::default() }
     }
 
     /// From a call as it came to a verdict; none for a later sighting of a call that was judged already. Raw text ends
@@ -105,14 +112,14 @@ impl Pipeline {
         let session = states::of_session(key, &Who::from(raw));
         let open = self.sessions.of(session);
         let call = open.seal.get_or_insert_with(|| SessionSeal::new(raw, key)).seal(raw, key);
-        observe(&self.parts, session, open, &mut self.principals, &mut self.counts, call)
+        observe(&self.parts, session, open, &mut self.stages, &mut self.counts, call)
     }
 
     /// The same for a call that was sealed before, under the key of [`Parts`].
     pub fn judge_sealed(&mut self, call: Call) -> Option<Judged> {
         let session = states::of_session(&self.parts.key, &Who::from(&call));
         let open = self.sessions.of(session);
-        observe(&self.parts, session, open, &mut self.principals, &mut self.counts, call)
+        observe(&self.parts, session, open, &mut self.stages, &mut self.counts, call)
     }
 
     /// The same for a call that its device has sealed, under a key of its own.
@@ -144,14 +151,16 @@ impl Pipeline {
     pub fn tick(&mut self, now: Millis) {
         self.gaps.tick(now);
         self.sessions.tick(now);
-        self.principals.tick(now);
+        self.stages.principals.tick(now);
+        self.stages.links.tick(now);
     }
 
     /// Remembers from now on what changes, for [`Pipeline::entries`].
     pub fn track_changes(&mut self) {
         self.gaps.track();
         self.sessions.track();
-        self.principals.track();
+        self.stages.principals.track();
+        self.stages.links.track();
     }
 
     /// All that is remembered, or what of it is new since this was asked last.
@@ -160,7 +169,8 @@ impl Pipeline {
         entries.push(b"", Some(&self.parts.key.name().to_le_bytes()));
         // By rising key, which a store would have to bring about otherwise.
         self.gaps.entries(scope, &mut entries);
-        self.principals.entries(PRINCIPAL, scope, &mut entries);
+        self.stages.links.entries(LINKS, scope, &mut entries);
+        self.stages.principals.entries(PRINCIPAL, scope, &mut entries);
         self.sessions.entries(SESSION, scope, &mut entries);
         entries
     }
@@ -169,7 +179,8 @@ impl Pipeline {
     pub fn restore(&mut self, entries: &Entries) -> Result<(), RestoreError> {
         for entry in entries.iter() {
             let taken = self.sessions.restore(SESSION, entry)?
-                || self.principals.restore(PRINCIPAL, entry)?
+                || self.stages.principals.restore(PRINCIPAL, entry)?
+                || self.stages.links.restore(LINKS, entry)?
                 || self.gaps.restore(entry)?;
             if entry.0.is_empty() && entry.1 != Some(&self.parts.key.name().to_le_bytes()) {
                 return Err(RestoreError::new(
@@ -190,7 +201,8 @@ impl Pipeline {
 
     /// Bytes of what is spilled to disk.
     pub fn spilled_bytes(&self) -> u64 {
-        self.gaps.spilled_bytes() + self.sessions.spilled_bytes() + self.principals.spilled_bytes()
+        let Stages { principals, links } = &self.stages;
+        self.gaps.spilled_bytes() + self.sessions.spilled_bytes() + principals.spilled_bytes() + links.spilled_bytes()
     }
 
     /// Counts since the start.
@@ -208,7 +220,7 @@ fn observe(
     parts: &Parts,
     session: StateId,
     open: &mut Open,
-    principals: &mut States<PrincipalState>,
+    stages: &mut Stages,
     counts: &mut Counts,
     call: Call,
 ) -> Option<Judged> {
@@ -222,17 +234,11 @@ fn observe(
         }
     };
 
-    // The same of the principal's stage: what only several sessions together show.
-    let of_principal = detector::query_record(&call).and_then(|query| {
-        let id = states::of_principal(&parts.key, &Who::from(&call));
-        parts.detector.observe_principal(principals.of(id), &query)
-    });
-
+    // The same of the later stages: what only several sessions of a principal, or several principals, show together. The
+    // session's stage never reads them.
     let Looked { verdict: of_session, row, edge, .. } = looked;
-    let verdict = match of_principal {
-        Some(of_principal) if of_principal.risk > of_session.risk => of_principal,
-        _ => of_session,
-    };
+    let later = copying(parts, stages, &call);
+    let verdict = later.into_iter().fold(of_session, |most, next| if next.risk > most.risk { next } else { most });
     let flagged = verdict.flagged(parts.alpha);
     let alert = flagged.then(|| Incident::take(&mut open.incident, &verdict, call.at, parts.alpha)).flatten();
     let before = open.standing.take();
@@ -242,8 +248,21 @@ fn observe(
     Some(Judged { session, call, verdict, row, edge, before, standing, alert, sequence_risk })
 }
 
+/// What the stages of principals and of links say of a call that asks a model API.
+fn copying(parts: &Parts, stages: &mut Stages, call: &Call) -> Vec<Verdict> {
+    let Some(query) = detector::query_record(call) else { return Vec::new() };
+    let principal = stages.principals.of(states::of_principal(&parts.key, &Who::from(call)));
+    let Some((of_principal, delta)) = parts.detector.observe_principal(principal, &query) else { return Vec::new() };
+    let of_links = delta.and_then(|delta| {
+        let links = stages.links.of(states::of_links(&parts.key, &call.tenant, delta.api()));
+        parts.detector.observe_links(links, delta, &query)
+    });
+    [Some(of_principal), of_links].into_iter().flatten().collect()
+}
+
 /// A call that is this much older than its session's last is counted as late; it is judged like any other.
 const LATE_MS: u64 = 2_000;
 /// Kinds of entries in a checkpoint.
 const SESSION: u8 = b's';
 const PRINCIPAL: u8 = b'p';
+const LINKS: u8 = b'l';

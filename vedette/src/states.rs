@@ -55,6 +55,11 @@ pub fn of_principal(key: &TenantKey, who: &Who<'_>) -> StateId {
     key.state_id([Some(kind), Some(who.tenant.as_str()), Some(name)])
 }
 
+/// The principals of `tenant` that ask the API of that number.
+pub fn of_links(key: &TenantKey, tenant: &Tenant, api: u64) -> StateId {
+    key.state_id([Some("links"), Some(tenant.as_str()), Some(&api.to_string())])
+}
+
 /// States by id, at most so many of them in memory.
 pub struct States<S> {
     busy: LruCache<StateId, Busy<S>, Uniform>,

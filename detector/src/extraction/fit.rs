@@ -4,15 +4,16 @@
 //! copies are passed over: calibrated on rows that were stored, every honest newcomer looks strange.
 
 use super::judge::{Judge, Level, STATISTICS, Spread};
+use super::links::{LinksState, Member};
 use super::sketch::{Vector, distance2};
 use super::space::{COPY, Space, median, typical_pair};
-use super::walk::{Step, Walk};
-use super::{Api, Client, Honest, KnownApi};
+use super::walk::{Step, Varied, Walk};
+use super::{Api, Client, Honest, Known};
 use crate::conformal::Calibration;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use schema::QueryRecord;
+use schema::{Millis, QueryRecord};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Prototypes of one API.
@@ -38,11 +39,11 @@ pub(super) fn fit(clients: &[Client], seed: u64) -> Option<Honest> {
         client.queries.iter().for_each(|query| own.entry(Api::of(query)).or_default().push(query));
         own.into_iter().for_each(|(api, queries)| by_api.entry(api).or_default().push((side, queries)));
     }
-    let mut known: Vec<(usize, Api, KnownApi)> =
+    let mut known: Vec<(usize, Api, Known)> =
         by_api.into_iter().filter_map(|(api, clients)| Some((clients.len(), api, learn(&clients, seed)?))).collect();
     known.sort_by_key(|(clients, api, _)| (std::cmp::Reverse(*clients), *api));
     known.truncate(APIS_MAX);
-    let apis: BTreeMap<Api, KnownApi> = known.into_iter().map(|(_, api, known)| (api, known)).collect();
+    let apis: BTreeMap<Api, Known> = known.into_iter().map(|(_, api, known)| (api, known)).collect();
     (!apis.is_empty()).then_some(Honest { apis })
 }
 
@@ -57,7 +58,7 @@ fn sides(clients: &[Client]) -> Vec<bool> {
     turns.collect()
 }
 
-fn learn(clients: &[(bool, Vec<&QueryRecord>)], seed: u64) -> Option<KnownApi> {
+fn learn(clients: &[(bool, Vec<&QueryRecord>)], seed: u64) -> Option<Known> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let side = |side: bool| clients.iter().filter(move |(s, _)| *s == side).map(|(_, queries)| queries.as_slice());
     if side(true).count() < CLIENTS_MIN || side(false).count() < CLIENTS_MIN {
@@ -65,9 +66,9 @@ fn learn(clients: &[(bool, Vec<&QueryRecord>)], seed: u64) -> Option<KnownApi> {
     }
     let stored = [pick(side(true), &mut rng), pick(side(false), &mut rng)];
     let [first, second] = &stored;
-    let (mut lives, mut long) = (Vec::new(), Vec::new());
+    let (mut lives, mut long) = ([Vec::new(), Vec::new()], Vec::new());
     let mut bases = Vec::new();
-    for (own, others) in [(first, side(false)), (second, side(true))] {
+    for ((own, others), lives) in [(first, side(false)), (second, side(true))].into_iter().zip(&mut lives) {
         let others: Vec<&[&QueryRecord]> = others.collect();
         let mut space = Space::of(own.iter().map(|(_, vector)| vector.clone()).collect())?;
         let mut sample: Vec<(u64, Vector)> = pick(others.iter().copied(), &mut rng);
@@ -92,7 +93,7 @@ fn learn(clients: &[(bool, Vec<&QueryRecord>)], seed: u64) -> Option<KnownApi> {
     let n = bases.len() as f64;
     space.base = [0, 1].map(|at| bases.iter().filter_map(|(base, _)| base.get(at)).sum::<f64>() / n);
     space.region = bases.iter().map(|(_, region)| region).sum::<f64>() / n;
-    Some(KnownApi { space, judge: judge(&lives, &long)? })
+    Some(Known { space, judge: judge(lives, long)? })
 }
 
 /// Distinct queries of some clients, at most [`PROTOTYPES_MAX`], drawn by chance from the seed; one of several copies.
@@ -113,14 +114,37 @@ fn pick<'q>(clients: impl Iterator<Item = &'q [&'q QueryRecord]>, rng: &mut ChaC
     kept
 }
 
-/// The steps of one client, distances not yet standardised.
-fn life(queries: &[&QueryRecord], space: &Space) -> Vec<Step> {
+/// What one client's distinct queries add, neither weighed nor standardised, and where they lie.
+fn life(queries: &[&QueryRecord], space: &Space) -> Vec<Lived> {
     let mut walk = Walk::default();
-    queries.iter().filter_map(|query| walk.step(query.query.fp, Vector::from(&query.query), space)).collect()
+    let lived = |query: &&QueryRecord| {
+        let (step, placed) = walk.step(&query.query, space)?;
+        Some(Lived { at: query.at, step, offset: placed.offset })
+    };
+    queries.iter().filter_map(lived).collect()
 }
 
-fn judge(lives: &[Vec<Step>], long: &[Vec<Step>]) -> Option<Judge> {
+#[derive(Debug, Clone)]
+struct Lived {
+    at: Millis,
+    step: Step,
+    offset: Vector,
+}
+
+fn judge(sides: [Vec<Vec<Lived>>; 2], mut long: Vec<Vec<Lived>>) -> Option<Judge> {
     let mut judge = Judge::default();
+    let [mut first, mut second] = sides;
+    let mut repeated: Vec<f64> =
+        first.iter().chain(&second).flat_map(|l| l.iter().skip(1)).map(|l| l.step.repeated).collect();
+    repeated.sort_unstable_by(f64::total_cmp);
+    judge.repeated = repeated.get((repeated.len() as f64 * REPEATED_BY_CHANCE) as usize).copied().unwrap_or(0.0);
+    for life in first.iter_mut().chain(&mut second).chain(&mut long) {
+        let mut varied = Varied::default();
+        life.iter_mut().for_each(|lived| lived.step = judge.weigh(lived.step, &mut varied));
+    }
+    let sides = [first.len(), second.len()];
+    let lives = [first, second].concat();
+    let (lives, long) = (lives.as_slice(), long.as_slice());
     for (at, spread) in judge.distances.iter_mut().enumerate() {
         *spread = spread_of(lives, |step| step.far.get(at).copied().unwrap_or(0.0))?;
     }
@@ -137,6 +161,9 @@ fn judge(lives: &[Vec<Step>], long: &[Vec<Step>]) -> Option<Judge> {
             walked.iter().map(|life| top(life.iter().filter_map(|s| s.get(at).copied()))).collect();
         *level = if at + 1 == STATISTICS { Level::of_closing(&mut highest) } else { Level::of_distances(&mut highest) };
     }
+    let (one, other) = lives.split_at(sides[0]);
+    let mut highest = [highest_links(one, &judge), highest_links(other, &judge)].concat();
+    judge.links = Level::of_distances(&mut highest);
     let mut scores: Vec<f64> = walked.iter().map(|life| top(life.iter().map(|s| judge.score(*s).0))).collect();
     let unlike = (scores.len() as f64 * UNLIKE).ceil() as usize;
     scores.extend(std::iter::repeat_n(0.0, unlike));
@@ -144,8 +171,8 @@ fn judge(lives: &[Vec<Step>], long: &[Vec<Step>]) -> Option<Judge> {
     Some(judge)
 }
 
-fn spread_of(lives: &[Vec<Step>], of: impl Fn(&Step) -> f64) -> Option<Spread> {
-    let values: Vec<f64> = lives.iter().flatten().map(of).collect();
+fn spread_of(lives: &[Vec<Lived>], of: impl Fn(&Step) -> f64) -> Option<Spread> {
+    let values: Vec<f64> = lives.iter().flatten().map(|lived| of(&lived.step)).collect();
     let middle = median(values.clone())?;
     // 1.4826 makes the median absolute deviation a normal's standard deviation.
     let deviation = 1.4826 * median(values.iter().map(|value| (value - middle).abs()).collect())?;
@@ -153,11 +180,11 @@ fn spread_of(lives: &[Vec<Step>], of: impl Fn(&Step) -> f64) -> Option<Spread> {
 }
 
 /// Of each client with enough to say: its weighted mean, that mean's own variance, its weight.
-fn weighted_means(lives: &[Vec<Step>], judge: &Judge, at: usize) -> Vec<(f64, f64, f64)> {
+fn weighted_means(lives: &[Vec<Lived>], judge: &Judge, at: usize) -> Vec<(f64, f64, f64)> {
     let mut means = Vec::new();
     for life in lives {
         let (mut sum, mut weight, mut weight2) = (0.0, 0.0, 0.0);
-        for step in life.iter().map(|step| judge.standardise(*step)) {
+        for step in life.iter().map(|lived| judge.standardise(lived.step)) {
             sum += step.weight * step.far.get(at).copied().unwrap_or(0.0);
             weight += step.weight;
             weight2 += step.weight * step.weight;
@@ -188,11 +215,32 @@ const LONG: usize = 400;
 /// Share of honest clients, besides those fitted, taken to reach level 0 for reasons of their own.
 const UNLIKE: f64 = 0.02;
 
-fn replay(life: &[Step], judge: &Judge) -> Vec<[f64; STATISTICS]> {
+/// Share of honest queries that repeat no more of an earlier one than is usual.
+const REPEATED_BY_CHANCE: f64 = 0.9;
+
+/// The most that each client and those linked to it come to, all of them replayed in time order.
+fn highest_links(lives: &[Vec<Lived>], judge: &Judge) -> Vec<f64> {
+    let mut order: Vec<(Millis, usize, &Lived)> =
+        lives.iter().enumerate().flat_map(|(at, life)| life.iter().map(move |lived| (lived.at, at, lived))).collect();
+    order.sort_by_key(|(at, client, _)| (*at, *client));
+    let (mut walks, mut links) = (vec![Walk::default(); lives.len()], LinksState::default());
+    let mut highest = vec![0.0; lives.len()];
+    for (at, client, lived) in order {
+        let (Some(walk), Some(highest)) = (walks.get_mut(client), highest.get_mut(client)) else { continue };
+        walk.keep(judge.standardise(lived.step), &lived.offset);
+        let member = Member::of(walk, client as u64, at, judge);
+        if let Some(together) = member.and_then(|member| links.take(member, judge)) {
+            *highest = f64::max(*highest, together.value);
+        }
+    }
+    highest
+}
+
+fn replay(life: &[Lived], judge: &Judge) -> Vec<[f64; STATISTICS]> {
     let mut walk = Walk::default();
     let mut out = Vec::with_capacity(life.len());
-    for step in life {
-        walk.keep(judge.standardise(*step));
+    for lived in life {
+        walk.keep(judge.standardise(lived.step), &lived.offset);
         out.push(judge.statistics(&walk));
     }
     out

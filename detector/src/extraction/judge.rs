@@ -1,6 +1,6 @@
 //! From a walk to a score: how improbable an honest client's own queries would be.
 
-use super::walk::{STEPS_MAX, Step, Sums, Walk};
+use super::walk::{STEPS_MAX, Step, Sums, Varied, Walk};
 use crate::conformal::Calibration;
 use serde::{Deserialize, Serialize};
 
@@ -9,8 +9,12 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Judge {
     /// Of the log distance ratios, plain and whitened.
     pub(super) distances: [Spread; 2],
+    /// Share of a query's cells that honest queries repeat by chance.
+    pub(super) repeated: f64,
     /// Of each statistic's highest value in a client's life.
     pub(super) statistics: [Level; STATISTICS],
+    /// The same of identities that go together.
+    pub(super) links: Level,
     /// Of the highest score in a client's life.
     pub(super) calibration: Calibration,
 }
@@ -41,10 +45,23 @@ pub(super) const STATISTICS: usize = 3;
 const WINDOWS: [usize; 3] = [30, 60, STEPS_MAX];
 /// Queries' worth of doubt that a client starts with: a handful of strange queries is a mistake, not a copy.
 const DOUBT: f64 = 300.0;
-/// Deviations that one query may add.
-const MOST: f64 = 3.0;
+/// Deviations that one query may add: how many queries are strange says more than how strange one is.
+const MOST: f64 = 1.5;
 /// A statistic below this never counts: it is a dozen regions of strange queries, and honest clients have an odd day.
 const STRANGE: f64 = 2.0;
+/// Share of a level below which a statistic says nothing at all: a client that probes on purpose for a while is not ranked
+/// above others for it.
+const AUDIBLE: f64 = 0.75;
+/// Share of the cells left over by chance from which a query that repeats them is a variation altogether.
+const VARIATION: f64 = 0.3;
+/// Share of variations among the last queries from which those between them count less, and from which hardly.
+const EXPLAINING: [f64; 2] = [0.2, 0.8];
+/// What a variation weighs at least: who asks by variations alone is slow, not unseen.
+const VARIATION_WEIGHS: f64 = 0.02;
+/// Mean deviations from which an identity is linked to others, as a share of the most.
+const LINKED_FROM: f64 = 0.6;
+/// Queries' weight that such a mean rests on at least.
+const LINKED_WEIGHT: f64 = 6.0;
 /// Closing steps in a window that are none: rounding noise closes in by chance.
 const CLOSING_FREE: f64 = 4.0;
 
@@ -54,6 +71,30 @@ impl Judge {
         let [a, b] = self.distances;
         let [x, y] = step.far;
         Step { far: [a.of(x), b.of(y)], ..step }
+    }
+
+    /// The step, weighing less as far as it and those before it are variations.
+    pub(super) fn weigh(&self, step: Step, before: &mut Varied) -> Step {
+        let beyond = (step.repeated - self.repeated) / (1.0 - self.repeated).max(1e-3);
+        let varied = (beyond / VARIATION).clamp(0.0, 1.0);
+        let [some, all] = EXPLAINING;
+        let lately = ((before.take(varied) - some) / (all - some)).clamp(0.0, 1.0);
+        let own = (1.0 - varied) * (1.0 - lately);
+        Step { weight: step.weight * (own * own).max(VARIATION_WEIGHS), ..step }
+    }
+
+    /// What several walks together come to, in deviations: as [`Judge::statistics`] of all their queries, each with its
+    /// client's own variance. `squared` is the sum of the squares of each walk's weight.
+    pub(super) fn together(&self, sums: &Sums, squared: f64) -> f64 {
+        let each = sums.far.iter().zip(&self.distances);
+        let each = each.map(|(far, spread)| far / (DOUBT + sums.weight2 + squared * spread.between).sqrt());
+        each.fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// Whether a walk is strange enough by itself, and for long enough, to be linked to others.
+    pub(super) fn links(&self, sums: &Sums) -> bool {
+        let most = sums.far.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        sums.weight >= LINKED_WEIGHT && most >= LINKED_FROM * MOST * sums.weight
     }
 
     /// The statistics of a walk now.
@@ -71,6 +112,11 @@ impl Judge {
         let [plain, whitened] = most;
         let [_, _, longest] = windows;
         [plain, whitened, longest.closing]
+    }
+
+    /// Whether any of the statistics says anything.
+    pub(super) fn hears(&self, statistics: [f64; STATISTICS]) -> bool {
+        self.statistics.iter().zip(statistics).any(|(level, value)| level.hears(value))
     }
 
     /// The score and each statistic's part of it: above 0 is beyond what 99 % of honest clients ever reach.
@@ -102,8 +148,14 @@ impl Level {
         Self { middle, high: high.max(middle + CLOSING_FREE) }
     }
 
-    fn of(&self, value: f64) -> f64 {
-        (value - self.high) / (self.high - self.middle).max(1e-3)
+    /// How far a value is beyond what 99 % of honest clients ever reach, in steps from their middle to there.
+    pub(super) fn of(&self, value: f64) -> f64 {
+        (value.max(AUDIBLE * self.high) - self.high) / (self.high - self.middle).max(1e-3)
+    }
+
+    /// Whether it says anything.
+    pub(super) fn hears(&self, value: f64) -> bool {
+        value > AUDIBLE * self.high
     }
 }
 

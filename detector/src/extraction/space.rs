@@ -22,6 +22,17 @@ pub(super) struct Space {
     pub(super) region: f64,
     /// Two queries nearer than this are one, but for noise.
     copy: f64,
+    /// Mean of the prototypes, whitened.
+    mean: Vector,
+}
+
+/// Where a query lies.
+#[derive(Debug, Clone)]
+pub(super) struct Placed {
+    /// Log ratios of its distance from honest queries to the bases, plain and whitened.
+    pub(super) far: [f64; 2],
+    /// From the mean of honest queries to it, whitened.
+    pub(super) offset: Vector,
 }
 
 /// Share of the mean variance added to each direction.
@@ -39,9 +50,11 @@ impl Space {
         let dims = prototypes.first()?.dims();
         let factor = cholesky(covariance(&prototypes, dims)?, dims);
         let inverse = (0..dims).filter_map(|i| factor.get(i * (i + 1) / 2 + i)).map(|d| 1.0 / d).collect();
+        let mean = Vector::default();
         let mut space =
-            Self { prototypes, whitened: Vec::new(), factor, inverse, base: [1.0; 2], region: 1.0, copy: 0.0 };
+            Self { prototypes, whitened: Vec::new(), factor, inverse, base: [1.0; 2], region: 1.0, copy: 0.0, mean };
         space.whitened = space.prototypes.iter().map(|p| space.whiten(p)).collect();
+        space.mean = Vector::of(mean_of(&space.whitened, dims).into_iter().map(|x| x as f32));
         let typical = typical_pair(&space.prototypes)?;
         (space.base, space.region, space.copy) = ([typical; 2], typical, COPY * typical);
         Some(space)
@@ -49,7 +62,7 @@ impl Space {
 
     /// Measures the bases on honest queries of others. Without any, distances are not comparable and `false` is said.
     pub(super) fn measure_on(&mut self, others: &[Vector]) -> bool {
-        let far: Vec<[f64; 2]> = others.iter().map(|query| self.far(query)).collect();
+        let far: Vec<[f64; 2]> = others.iter().map(|query| self.far(query, &self.whiten(query))).collect();
         let middle = |metric: fn(&[f64; 2]) -> f64| median(far.iter().map(metric).collect());
         let (Some(plain), Some(whitened)) = (middle(|d| d[0]), middle(|d| d[1])) else { return false };
         // A region is halfway, in ratio, from a nearest neighbour to any two queries.
@@ -58,17 +71,18 @@ impl Space {
         plain > 0.0 && whitened > 0.0
     }
 
-    /// How far the query is from honest ones: log ratios to the bases, plain and whitened.
-    pub(super) fn distances(&self, query: &Vector) -> [f64; 2] {
-        let [plain, whitened] = self.far(query);
+    /// How far the query is from honest ones, and in which direction it lies.
+    pub(super) fn place(&self, query: &Vector) -> Placed {
+        let white = self.whiten(query);
+        let [plain, whitened] = self.far(query, &white);
         let [base, whitened_base] = self.base;
-        [libm::log(plain / base + NEAREST), libm::log(whitened / whitened_base + NEAREST)]
+        let far = [libm::log(plain / base + NEAREST), libm::log(whitened / whitened_base + NEAREST)];
+        Placed { far, offset: Vector::of(white.iter().zip(self.mean.iter()).map(|(x, mean)| (x - mean) as f32)) }
     }
 
     /// Mean of the three nearest, plain; the nearest, whitened. Copies of the query are passed over: what other
     /// clients also sent would else look nearer than what is new and as honest.
-    fn far(&self, query: &Vector) -> [f64; 2] {
-        let white = self.whiten(query);
+    fn far(&self, query: &Vector, white: &Vector) -> [f64; 2] {
         let copy2 = (self.copy * self.copy) as f32;
         let (mut three, mut nearest) = ([f32::INFINITY; 3], f32::INFINITY);
         for (prototype, whitened) in self.prototypes.iter().zip(&self.whitened) {
@@ -81,7 +95,7 @@ impl Space {
                     (found, *kept) = (*kept, found);
                 }
             }
-            nearest = nearest.min(distance2(&white, whitened));
+            nearest = nearest.min(distance2(white, whitened));
         }
         if !nearest.is_finite() {
             return [0.0; 2]; // Nothing but copies.
@@ -105,13 +119,19 @@ impl Space {
     }
 }
 
-/// Covariance with the ridge, full and square; `None` where nothing varies.
-fn covariance(rows: &[Vector], dims: usize) -> Option<Vec<f64>> {
+fn mean_of(rows: &[Vector], dims: usize) -> Vec<f64> {
     let n = rows.len() as f64;
     let mut mean = vec![0.0; dims];
     for row in rows {
         mean.iter_mut().zip(row.iter()).for_each(|(m, x)| *m += x / n);
     }
+    mean
+}
+
+/// Covariance with the ridge, full and square; `None` where nothing varies.
+fn covariance(rows: &[Vector], dims: usize) -> Option<Vec<f64>> {
+    let n = rows.len() as f64;
+    let mean = mean_of(rows, dims);
     let mut out = vec![0.0; dims * dims];
     for row in rows {
         let centred: Vec<f64> = row.iter().zip(&mean).map(|(x, m)| x - m).collect();

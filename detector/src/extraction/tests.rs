@@ -27,6 +27,7 @@ fn query(values: &[f64], factor: f64, tool: &str) -> QueryRecord {
             numbers: values.len() as u32,
             scale: scale as f32,
             v: values.iter().map(|x| (x * factor / scale).round() as i16).collect(),
+            cells: values.iter().map(|x| (x.to_bits().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect(),
         },
         failed: false,
         result_bytes: None,
@@ -58,7 +59,7 @@ fn fitted(factor: f64) -> (Honest, ChaCha8Rng) {
 
 fn watch(honest: &Honest, queries: impl Iterator<Item = QueryRecord>) -> Vec<Finding> {
     let mut state = PrincipalState::default();
-    queries.map(|query| honest.observe(&mut state, &query)).collect()
+    queries.map(|query| honest.observe(&mut state, &query).0).collect()
 }
 
 fn worst(findings: &[Finding]) -> f64 {
@@ -138,6 +139,96 @@ fn variations_of_one_query_are_an_explanation() {
     assert!(risk < 0.5, "{risk}");
 }
 
+/// Rows of which each query keeps most numbers and takes the others from somewhere else, as masks and coalitions do.
+fn explanations(rng: &mut ChaCha8Rng, rows: usize, each: usize) -> Vec<QueryRecord> {
+    let mut out = Vec::new();
+    for _ in 0..rows {
+        let row = honest_values(rng);
+        for _ in 0..each {
+            let varied: Vec<f64> =
+                row.iter().map(|x| if rng.random_bool(0.4) { rng.random_range(-3.0..3.0) } else { *x }).collect();
+            out.push(query(&varied, 1.0, "predict"));
+        }
+    }
+    out
+}
+
+#[test]
+fn explaining_a_few_rows_is_no_copy_however_strange_each_query_is() {
+    let (honest, mut rng) = fitted(1.0);
+    let queries = explanations(&mut rng, 4, 100);
+    let findings = watch(&honest, queries.iter().cloned());
+    assert_eq!(worst(&findings), 0.0);
+    // It is the repeating that tells: the same queries without it are found.
+    let unlike = queries
+        .into_iter()
+        .map(|record| QueryRecord { query: QuerySketch { cells: Vec::new(), ..record.query }, ..record });
+    assert!(worst(&watch(&honest, unlike)) > 0.5);
+}
+
+/// What each of `identities` gets, `queries` each, in turn, `apart_ms` from one query to the next.
+fn together(
+    honest: &Honest,
+    identities: usize,
+    queries: usize,
+    apart_ms: u64,
+    mut next: impl FnMut(usize) -> Vec<f64>,
+) -> (f64, f64) {
+    let mut states = vec![PrincipalState::default(); identities];
+    let mut links = LinksState::default();
+    let (mut alone, mut linked) = (0f64, 0f64);
+    for turn in 0..identities * queries {
+        let who = turn % identities;
+        let mut record = query(&next(who), 1.0, "predict");
+        record.principal = format!("user:{who}").parse().unwrap();
+        record.at = schema::Millis(turn as u64 * apart_ms);
+        let (finding, delta) = honest.observe(&mut states[who], &record);
+        alone = alone.max(finding.risk.get());
+        if let Some(delta) = delta {
+            linked = linked.max(honest.observe_links(&mut links, delta).risk.get());
+        }
+    }
+    assert!(links.kept() <= 64);
+    (alone, linked)
+}
+
+#[test]
+fn a_copy_split_over_many_identities_is_found_by_what_they_do_together() {
+    let (honest, mut rng) = fitted(1.0);
+    let mut foreign = |_| (0..DIMS).map(|at| if at < 6 { 2.0 } else { 0.0 } + rng.random_range(-1.0..1.0)).collect();
+    let (alone, linked) = together(&honest, 30, 10, 1_000, &mut foreign);
+    assert!(alone < 0.5 && linked > 0.5, "alone {alone}, linked {linked}");
+    // Two days between one identity's turn and the next's: nobody remembers.
+    let (_, linked) = together(&honest, 30, 10, 200_000_000, &mut foreign);
+    assert_eq!(linked, 0.0);
+}
+
+#[test]
+fn identities_that_are_strange_each_in_its_own_way_and_honest_ones_are_not_linked() {
+    let (honest, mut rng) = fitted(1.0);
+    let ways: Vec<Vec<f64>> = (0..12).map(|_| (0..DIMS).map(|_| rng.random_range(-4.0..4.0)).collect()).collect();
+    let own = |who: usize| ways[who].iter().map(|x| x + rng.random_range(-0.5..0.5)).collect();
+    let (_, linked) = together(&honest, 12, 10, 1_000, own);
+    assert_eq!(linked, 0.0);
+    let (_, linked) = together(&honest, 40, 20, 1_000, |_| honest_values(&mut rng));
+    assert_eq!(linked, 0.0);
+}
+
+#[test]
+fn what_an_older_build_kept_of_a_principal_is_read() {
+    let (honest, mut rng) = fitted(1.0);
+    let mut state = PrincipalState::default();
+    for _ in 0..20 {
+        honest.observe(&mut state, &query(&honest_values(&mut rng), 1.0, "predict"));
+    }
+    let mut older = serde_json::to_value(&state).unwrap();
+    for field in ["recent_cells", "varied", "offset"] {
+        older["walks"][0][1].as_object_mut().unwrap().remove(field).unwrap();
+    }
+    let mut older: PrincipalState = serde_json::from_value(older).unwrap();
+    assert_eq!(honest.observe(&mut older, &query(&honest_values(&mut rng), 1.0, "predict")).0.risk.get(), 0.0);
+}
+
 #[test]
 fn an_api_nobody_was_seen_asking_says_nothing() {
     let (honest, mut rng) = fitted(1.0);
@@ -171,7 +262,7 @@ fn principals_do_not_touch_each_other() {
         .zip(&b)
         .map(|(a, b)| {
             honest.observe(&mut other, b);
-            honest.observe(&mut one, a)
+            honest.observe(&mut one, a).0
         })
         .collect();
     assert_eq!(alone, between);
@@ -204,7 +295,7 @@ proptest! {
         for (v, scale, fp) in sent {
             let mut record = query(&[0.0; DIMS], 1.0, "predict");
             record.query = QuerySketch { fp, scale, v, ..record.query };
-            let finding = honest.observe(&mut state, &record);
+            let (finding, _) = honest.observe(&mut state, &record);
             prop_assert!((0.0..1.0).contains(&finding.risk.get()), "{finding:?}");
             prop_assert!(finding.p_value.get() > 0.0);
         }

@@ -1,7 +1,8 @@
 //! What is kept of one principal's queries to one API, and what each new distinct query adds to it.
 
 use super::sketch::{Vector, distance2};
-use super::space::Space;
+use super::space::{Placed, Space};
+use schema::QuerySketch;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -13,14 +14,19 @@ pub(super) struct Walk {
     seen: VecDeque<u64>,
     /// One query each of the last regions, least lately visited first, with how many fell there after it.
     regions: VecDeque<(Vector, u32)>,
-    /// The last queries, newest last.
+    /// The last queries, newest last, and their cells.
     recent: VecDeque<Vector>,
+    recent_cells: VecDeque<Vec<u8>>,
     /// Distance of the last query to the one nearest among those before it, over the base.
     last_step: f64,
     /// Queries in a row that closed in.
     closing_run: u32,
+    /// How far the last queries were variations of each other.
+    pub(super) varied: Varied,
     /// What the last distinct queries added.
     steps: VecDeque<Step>,
+    /// Weighted sum of where they lie.
+    offset: Vec<f32>,
     /// The same of all of them together.
     pub(super) all: Sums,
     /// Distinct queries so far.
@@ -31,18 +37,30 @@ pub(super) struct Walk {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Step {
-    /// Weight in (0, 1]: 1 for a query in a region of its own, small where this principal asked much already.
+    /// Weight in (0, 1]: 1 for a query in a region of its own, small where this principal asked much already, and for a
+    /// variation of one it asked before.
     pub(super) weight: f64,
+    /// Share of its cells that repeat one of the last queries.
+    pub(super) repeated: f64,
     /// Log distance ratios to honest queries, plain and whitened.
     pub(super) far: [f64; 2],
     /// Whether it goes on closing in on a point.
     pub(super) closing: bool,
 }
 
+/// Share of a client's last queries that were variations: of one row with some of its numbers changed, as explainers, what-if
+/// tools and counterfactual searches send. A copier's queries share what chance makes them share.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Varied {
+    mean: f64,
+    queries: u32,
+}
+
 /// Weighted sums over queries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Sums {
+pub(crate) struct Sums {
     pub(super) weight: f64,
     pub(super) weight2: f64,
     pub(super) far: [f64; 2],
@@ -65,13 +83,20 @@ const RUN: u32 = 2;
 /// as people and explainers make them, are larger.
 const NEAR: f64 = 0.1;
 
+/// A query nearer than this share of the honest nearest-neighbour distance is no variation but a step: halved intervals
+/// repeat, too, once rounding makes their ends equal.
+const VARIED_FROM: f64 = 0.2;
+/// Weight of the newest query in the share of variations.
+const VARIED_LATELY: f64 = 1.0 / 16.0;
+
 impl Walk {
-    /// What a distinct query adds; `None` for one that was sent before.
-    pub(super) fn step(&mut self, fp: u64, query: Vector, space: &Space) -> Option<Step> {
-        if self.seen.contains(&fp) {
+    /// What a distinct query adds, and where it lies; `None` for one that was sent before.
+    pub(super) fn step(&mut self, sketch: &QuerySketch, space: &Space) -> Option<(Step, Placed)> {
+        if self.seen.contains(&sketch.fp) {
             return None;
         }
-        push(&mut self.seen, fp, SEEN_MAX);
+        push(&mut self.seen, sketch.fp, SEEN_MAX);
+        let query = Vector::from(sketch);
         let visits = self.visit(&query, space.region);
         let nearest = self.recent.iter().map(|other| distance2(&query, other)).fold(f32::INFINITY, f32::min);
         let [base, _] = space.base;
@@ -79,16 +104,40 @@ impl Walk {
         let closer = self.last_step < NEAR && self.recent.len() > 1 && length < CLOSING * self.last_step;
         self.closing_run = if closer { self.closing_run.saturating_add(1) } else { 0 };
         self.last_step = if length.is_finite() { length } else { f64::MAX };
-        let far = space.distances(&query);
+        let repeated = self.repeated(&query, &sketch.cells, VARIED_FROM * base);
+        let placed = space.place(&query);
         push(&mut self.recent, query, RECENT_MAX);
+        push(&mut self.recent_cells, sketch.cells.clone(), RECENT_MAX);
         self.distinct += 1;
-        Some(Step { weight: (FULL_VISITS / f64::from(visits)).min(1.0), far, closing: self.closing_run >= RUN })
+        let weight = (FULL_VISITS / f64::from(visits)).min(1.0);
+        Some((Step { weight, repeated, far: placed.far, closing: self.closing_run >= RUN }, placed))
     }
 
-    /// Keeps a step (its distances standardised by now).
-    pub(super) fn keep(&mut self, step: Step) {
+    /// Keeps a step (weighed and standardised by now) towards `offset`.
+    pub(super) fn keep(&mut self, step: Step, offset: &Vector) {
         self.all.add(&step);
         push(&mut self.steps, step, STEPS_MAX);
+        self.offset.resize(offset.dims(), 0.0);
+        self.offset.iter_mut().zip(offset.iter()).for_each(|(sum, x)| *sum += (step.weight * x) as f32);
+    }
+
+    /// Where its queries lie on the whole, as a unit vector; `None` where they lie nowhere in particular.
+    pub(super) fn direction(&self) -> Option<Vec<f32>> {
+        let length = self.offset.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>().sqrt();
+        (length > 0.0).then(|| self.offset.iter().map(|x| (f64::from(*x) / length) as f32).collect())
+    }
+
+    /// Share of the cells that repeat the one of the last queries that most repeat, if it lies `apart` or further.
+    fn repeated(&self, query: &Vector, cells: &[u8], apart: f64) -> f64 {
+        let mut most = (0, 0.0);
+        for (other, known) in self.recent.iter().zip(&self.recent_cells) {
+            let equal = cells.iter().zip(known).filter(|(a, b)| a == b).count();
+            if equal > 0 && equal >= most.0 {
+                most = (equal, f64::from(distance2(query, other)).sqrt());
+            }
+        }
+        let (equal, far) = most;
+        if far >= apart { equal as f64 / cells.len().max(1) as f64 } else { 0.0 }
     }
 
     /// The sums over the last `window` distinct queries.
@@ -121,7 +170,23 @@ impl Walk {
     }
 }
 
+impl Varied {
+    /// Takes in how far one query is a variation, and says how far the last ones were.
+    pub(super) fn take(&mut self, varied: f64) -> f64 {
+        self.queries = self.queries.saturating_add(1);
+        self.mean += (varied - self.mean) * VARIED_LATELY.max(1.0 / f64::from(self.queries));
+        self.mean
+    }
+}
+
 impl Sums {
+    /// Those of two walks together.
+    pub(super) fn join(&mut self, other: &Self) {
+        self.weight += other.weight;
+        self.weight2 += other.weight2;
+        self.far.iter_mut().zip(other.far).for_each(|(sum, far)| *sum += far);
+    }
+
     fn add(&mut self, step: &Step) {
         self.weight += step.weight;
         self.weight2 += step.weight * step.weight;

@@ -3,7 +3,7 @@
 
 use crate::QuerySketch;
 use crate::fingerprint::SessionKey;
-use crate::limits::{DEPTH_MAX, QUERY_NUMBERS_MAX, QUERY_NUMBERS_MIN, SKETCH_DIMS};
+use crate::limits::{DEPTH_MAX, QUERY_NUMBERS_MAX, QUERY_NUMBERS_MIN, SKETCH_CELLS, SKETCH_CELLS_LONG, SKETCH_DIMS};
 use serde_json::Value;
 
 /// The sketch of the first list of numbers among the arguments, if there is one of [`QUERY_NUMBERS_MIN`] or more.
@@ -13,11 +13,33 @@ pub(super) fn of(args: &Value, key: impl FnOnce() -> SessionKey) -> Option<Query
     let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
     let fp = key.fingerprint(0, &bytes).0;
     let count = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+    let cells = cells(&numbers, &key);
     let projected = project(numbers, &key);
     let most = projected.iter().fold(0f64, |most, x| most.max(x.abs()));
     let scale = if most > 0.0 && most.is_finite() { most / f64::from(i16::MAX) } else { 1.0 };
     let v = projected.iter().map(|x| (x / scale).round().clamp(-32_767.0, 32_767.0) as i16).collect();
-    Some(QuerySketch { fp, numbers: count, scale: scale as f32, v })
+    Some(QuerySketch { fp, numbers: count, scale: scale as f32, v, cells })
+}
+
+/// Whether arguments hold a vector query.
+pub fn holds_query(args: &Value) -> bool {
+    vector(args, 0).is_some()
+}
+
+/// A keyed byte for each run of neighbouring numbers.
+fn cells(numbers: &[f64], key: &SessionKey) -> Vec<u8> {
+    let most = if numbers.len().next_power_of_two() <= SKETCH_DIMS { SKETCH_CELLS } else { SKETCH_CELLS_LONG };
+    let cells = most.min(numbers.len());
+    let start = |cell: usize| (cell * numbers.len()).div_ceil(cells.max(1));
+    let mut bytes = Vec::with_capacity(1 + 8 * numbers.len().div_ceil(cells.max(1)));
+    let cell = |cell: usize| {
+        bytes.clear();
+        bytes.push(cell as u8);
+        let run = numbers.get(start(cell)..start(cell + 1)).unwrap_or_default();
+        bytes.extend(run.iter().flat_map(|x| (x + 0.0).to_bits().to_le_bytes())); // -0 is 0
+        key.fingerprint(3, &bytes).0 as u8
+    };
+    (0..cells).map(cell).collect()
 }
 
 /// The first list of numbers, nested lists read row by row.
@@ -114,6 +136,21 @@ mod tests {
         check(64, 0.001);
         check(784, 0.25);
         check(4096, 0.25);
+    }
+
+    #[test]
+    fn cells_are_equal_where_the_numbers_are() {
+        for (numbers, cells) in [(8, 8), (30, 30), (64, 40), (65, 24), (784, 24)] {
+            let one: Vec<f64> = (0..numbers).map(|i| f64::from(i) / 3.0).collect();
+            let mut other = one.clone();
+            other[numbers as usize / 2] += 1e-9;
+            let (one, other) = (sketch(&one).cells, sketch(&other).cells);
+            assert_eq!((one.len(), other.len()), (cells, cells));
+            assert_eq!(one.iter().zip(&other).filter(|(a, b)| a != b).count(), 1, "{numbers} numbers");
+        }
+        assert_eq!(sketch(&[0.0; 8]).cells, sketch(&[-0.0; 8]).cells);
+        let same = sketch(&[5.0; 40]).cells;
+        assert!(same.iter().any(|cell| *cell != same[0]), "the place is part of a cell");
     }
 
     #[test]

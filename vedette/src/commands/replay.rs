@@ -6,9 +6,10 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::progress::{Progress, grouped};
 use crate::source::{self, Selection};
+use datasets::Dataset;
 use datasets::replay::{Faults, stream};
 use ingest::Output;
-use schema::{RawCall, topics};
+use schema::{RawCall, Session, topics};
 use std::collections::HashSet;
 use std::io::Write as _;
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub async fn run(args: &Replay, config: &Config) -> Result<(), Failure> {
     arrivals.retain(|(_, index)| taken.contains(index));
 
     ingest::topics::create(&cluster, &crate::topics::all()).await?;
+    let keys = Keys::of(&loaded.set);
     let mut progress = Progress::start("sending calls", arrivals.len());
     let mut before = None;
     let records = arrivals.into_iter().filter_map(|(at, index)| {
@@ -34,7 +36,7 @@ pub async fn run(args: &Replay, config: &Config) -> Result<(), Failure> {
             tokio::task::block_in_place(|| std::thread::sleep(gap(recorded, speed)));
         }
         progress.advance(1);
-        loaded.set.calls.get(index).map(record)
+        loaded.set.calls.get(index).map(|call| keys.record(call))
     });
     let sent = ingest::produce::send_all(&cluster, records).await?;
     progress.finish();
@@ -44,11 +46,36 @@ pub async fn run(args: &Replay, config: &Config) -> Result<(), Failure> {
 
 /// The call as its gateway would have written it.
 pub fn record(call: &RawCall) -> Output {
-    let key = crate::door::lines::key(call.principal.as_ref(), &call.session);
+    record_under(crate::door::lines::key(call.principal.as_ref(), &call.session), call)
+}
+
+fn record_under(key: &str, call: &RawCall) -> Output {
     Output {
         topic: topics::CALLS.to_owned(),
         key: key.as_bytes().to_vec(),
         payload: schema::decode::native::encode(call),
+    }
+}
+
+/// What the calls of a data set are keyed by. Sessions that ask a model API and do nothing else are keyed by that API, so that
+/// identities which copy it together meet in one partition; all others by who answers for them.
+pub struct Keys<'a> {
+    mixed: HashSet<&'a Session>,
+}
+
+impl<'a> Keys<'a> {
+    /// Looks through all calls once.
+    pub fn of(set: &'a Dataset) -> Self {
+        let others = set.calls.iter().filter(|call| !schema::seal::holds_query(&call.args));
+        Self { mixed: others.map(|call| &call.session).collect() }
+    }
+
+    /// The call as its gateway would have written it.
+    pub fn record(&self, call: &RawCall) -> Output {
+        match &call.app {
+            Some(app) if !self.mixed.contains(&call.session) => record_under(app.as_str(), call),
+            _ => record(call),
+        }
     }
 }
 

@@ -86,7 +86,8 @@ fn calls(args: &Up, loaded: &Loaded) -> Result<Vec<Output>, Failure> {
     let selection = Selection { split, ..Selection::default() };
     let taken: HashSet<usize> = selection.of(&loaded.set)?.into_iter().flatten().collect();
     let in_order = stream(&loaded.set, &Faults::default()).into_iter().filter(|(_, index)| taken.contains(index));
-    Ok(in_order.filter_map(|(_, index)| loaded.set.calls.get(index)).map(replay::record).collect())
+    let keys = replay::Keys::of(&loaded.set);
+    Ok(in_order.filter_map(|(_, index)| loaded.set.calls.get(index)).map(|call| keys.record(call)).collect())
 }
 
 /// A Kafka to work on.
