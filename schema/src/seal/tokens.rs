@@ -131,7 +131,7 @@ fn edged_chunk(chunk: &str, scratch: &mut String, state: &mut State, visit: &mut
     let tail = opens.get(body.len()..).unwrap_or_default();
     match plain(body) {
         Some((word, seen)) => plain_word(word, seen, state, &mut |piece| visit(piece)),
-        None => piece_of_chunk(body, scratch, state, visit),
+        None => piece_of_chunk(body, 0, scratch, state, visit),
     }
     state.clause |= tail.contains(is_clause);
 }
@@ -187,7 +187,13 @@ impl State {
     }
 }
 
-fn piece_of_chunk(chunk: &str, scratch: &mut String, state: &mut State, visit: &mut dyn FnMut(Piece<'_>)) {
+fn piece_of_chunk(
+    chunk: &str,
+    assigned: usize,
+    scratch: &mut String,
+    state: &mut State,
+    visit: &mut dyn FnMut(Piece<'_>),
+) {
     let look = Look::at(chunk);
     let entity = |kind: TokenKind, text: &str, state: &mut State, visit: &mut dyn FnMut(Piece<'_>)| {
         visit(Piece {
@@ -201,13 +207,14 @@ fn piece_of_chunk(chunk: &str, scratch: &mut String, state: &mut State, visit: &
         (state.first, state.clause) = (false, false);
     };
     if look.equals
+        && assigned < ASSIGNMENTS_MAX
         && let Some((name, value)) = chunk.split_once('=').filter(|(name, _)| !name.contains(['/', '?', '.', '@']))
     {
         // An attribute or assignment: `href=https://…`.
         for part in [name, value] {
             let part = part.trim_matches(is_edge);
             if !part.is_empty() {
-                piece_of_chunk(part, scratch, state, visit);
+                piece_of_chunk(part, assigned + 1, scratch, state, visit);
             }
         }
         return;
@@ -265,6 +272,9 @@ fn piece_of_chunk(chunk: &str, scratch: &mut String, state: &mut State, visit: &
         word_piece(word.trim_matches(['\'', '’']), scratch, state, visit);
     }
 }
+
+/// Assignments within one another that are taken apart: of a chunk that is a chain of them, what is left is words.
+const ASSIGNMENTS_MAX: usize = 8;
 
 fn word_piece(word: &str, scratch: &mut String, state: &mut State, visit: &mut dyn FnMut(Piece<'_>)) {
     let word = word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word);
@@ -546,6 +556,16 @@ mod tests {
             one(text, kind, normal);
         }
         assert_eq!(kinds("and/or")[0].0, TokenKind::Function);
+    }
+
+    #[test]
+    fn a_chain_of_assignments_is_taken_apart_so_far_and_no_further() {
+        for name in ["b", "id=b"] {
+            assert_eq!(kinds(&format!("a={name}")).last(), Some(&(TokenKind::Function, "b".to_owned())));
+        }
+        // A frame of the stack each would end the process.
+        assert_eq!(kinds(&"x=".repeat(100_000)).len(), 100_000);
+        assert_eq!(kinds(&format!("{}y@example.org", "x=".repeat(100_000))).len(), 2 + ASSIGNMENTS_MAX);
     }
 
     #[test]
