@@ -63,7 +63,7 @@ fn fit_sessions(bencher: Bencher, count: usize) {
 #[divan::bench(args = [1, 1_000, 10_000])]
 fn forest(bencher: Bencher, rows: usize) {
     let matrix =
-        |rows: usize| Array2::from_shape_fn((rows, 56), |(row, at)| ((row * 7919 + at * 104_729) % 1013) as f64);
+        |rows: usize| Array2::from_shape_fn((rows, 57), |(row, at)| ((row * 7919 + at * 104_729) % 1013) as f64);
     let forest = ForestParams::default().grow(matrix(2_000).view()).unwrap();
     let rows = matrix(rows);
     bencher.counter(divan::counter::ItemsCount::new(rows.nrows())).bench(|| forest.score_batch(rows.view()));

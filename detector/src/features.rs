@@ -10,7 +10,7 @@ use crate::markov::{Markov, Step, Symbol};
 use crate::provenance::{self, Origin, Provenance, Traced};
 use crate::state::{Place, SessionState, is_content, tool_hash, weight};
 use passage::Passage;
-use schema::{Call, Cues, Path, Status, Token};
+use schema::{Call, Cues, Leaf, Path, Status, Token};
 
 macro_rules! features {
     ($($name:ident $told:literal $doc:literal,)*) => {
@@ -92,13 +92,14 @@ features! {
     asked_none 0 "nothing is known of what the user asked",
     results_none 0 "no result is known",
     cut 0 "arguments were cut",
+    arguments_hidden 1 "share of the arguments' weight that hides or is encoded, and was not asked",
 }
 
 /// One call's features as numbers.
 pub(crate) type Row = [f64; COUNT];
 
 /// Number of features.
-pub(crate) const COUNT: usize = 56;
+pub(crate) const COUNT: usize = 57;
 
 /// What the detector knows of a call beside its features: the places evidence points at.
 #[derive(Debug, Clone, Default)]
@@ -176,6 +177,8 @@ fn arguments(f: &mut Features, state: &SessionState, call: &Call, traced: &[Trac
     f.prior = share(sum(&|t| !t.mission && t.count == 0 && t.prior), total);
     f.from_results = share(sum(&|t| t.is_from_result()), total);
     f.mass = libm::log1p(total);
+    let hides = |leaf: &Leaf| leaf.cues.has(Cues::HIDDEN) || leaf.cues.has(Cues::ENCODED);
+    f.arguments_hidden = share(sum(&|t| !t.mission && call.args.get(usize::from(t.leaf)).is_some_and(hides)), total);
     f.handles_nowhere = count(&|t| t.token.kind.is_handle() && t.is_nowhere());
     f.handles_from_results = count(&|t| t.is_target());
     tool_unasked

@@ -1,8 +1,8 @@
 //! The sealed call: all that anything behind the seal ever sees of one.
 
 use crate::{
-    Agent, App, CallId, Device, Fp, How, KeyId, Millis, NameHash, Path, Principal, QuerySketch, Session, Tenant, Text,
-    Token, Tool, TraceParent,
+    Agent, App, CallId, Cues, Device, Fp, How, KeyId, Millis, NameHash, Path, Principal, QuerySketch, Session, Tenant,
+    Text, Token, Tool, TraceParent,
 };
 use serde::{Deserialize, Serialize};
 
@@ -125,11 +125,14 @@ pub struct Leaf {
     pub path: Path,
     /// What it looks like.
     pub shape: Shape,
+    /// [`Cues::HIDDEN`] and [`Cues::ENCODED`], where they are so.
+    #[serde(default, skip_serializing_if = "Cues::is_empty")]
+    pub cues: Cues,
     /// Length in bytes as written.
     pub bytes: u32,
     /// Fingerprint of the whole normalised value.
     pub whole: Fp,
-    /// Its words and entities, at most [`crate::limits::LEAF_TOKENS_MAX`].
+    /// Its words and entities, then those of what it holds encoded; at most [`crate::limits::LEAF_TOKENS_MAX`].
     #[serde(with = "crate::text::packed")]
     pub tokens: Vec<Token>,
 }

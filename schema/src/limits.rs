@@ -9,6 +9,10 @@ pub const NAME_BYTES_MAX: usize = 256;
 pub const ID_BYTES_MAX: usize = 256;
 /// Bytes of one text (result, mission, argument) that the seal reads.
 pub const TEXT_BYTES_MAX: usize = 256 * 1024;
+/// Bytes read of what one text holds in base64 or percent escapes.
+pub const DECODED_BYTES_MAX: usize = 128 * 1024;
+/// How deep one encoding is followed into another.
+pub const DECODED_LEVELS_MAX: usize = 2;
 /// Sentences kept of one text; the ones with most cues are kept first.
 pub const SENTENCES_MAX: usize = 400;
 /// Tokens kept of one sentence; a longer one is cut into several.

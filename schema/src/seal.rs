@@ -1,7 +1,9 @@
 //! The seal: what goes in is raw, what comes out holds no text. Pure, stateless and free of any model, so it can run
 //! at the door, on a device, or as the first stage of the engine, with the same result.
 
+mod encoded; // base64 and percent escapes in a text
 mod leaves; // arguments → leaves with shapes
+mod reveal; // characters that hide or imitate text
 mod segment; // a text → sentences as slices
 mod sketch; // vectors and prompts → query sketches
 mod tokens; // a slice → words and entities

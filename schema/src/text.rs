@@ -135,7 +135,7 @@ impl Cues {
     pub const PROSE: Cues = Cues(1 << 11);
     /// Hides something: zero-width or direction-changing characters, mixed scripts inside a word.
     pub const HIDDEN: Cues = Cues(1 << 12);
-    /// Was decoded from base64 or percent encoding.
+    /// Was decoded from base64, or from percent encoding that nothing asked for.
     pub const ENCODED: Cues = Cues(1 << 13);
     /// Follows a sentence of the same field or paragraph.
     pub const CONTINUES: Cues = Cues(1 << 14);
@@ -145,6 +145,11 @@ impl Cues {
     pub const DELEGATES: Cues = Cues(1 << 16);
     /// Number of cues defined.
     pub const COUNT: u32 = 17;
+
+    /// Whether no bit is set.
+    pub fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
 
     /// Whether all bits of `other` are set.
     pub fn has(self, other: Cues) -> bool {

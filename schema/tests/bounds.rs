@@ -1,6 +1,7 @@
 //! Whatever a record holds, what is behind the seal stays within its bounds.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
+use base64::Engine as _;
 use schema::decode::{Received, native};
 use schema::limits::{DEPTH_MAX, LEAF_TOKENS_MAX, LEAVES_MAX, NAME_BYTES_MAX, SENTENCE_TOKENS_MAX, SENTENCES_MAX};
 use schema::{Call, Millis, TenantKey, seal};
@@ -48,4 +49,34 @@ fn long_names_texts_and_lists_are_cut() {
     check(json!({"k".repeat(100_000): "v"}), json!("word ".repeat(500_000)));
     check(json!(vec!["x"; 100_000]), json!("one. two. ".repeat(100_000)));
     check(json!({ "x": "a@b.example ".repeat(100_000) }), json!("no-break".repeat(300_000)));
+}
+
+/// Each would take minutes if it cost more than its length.
+#[test]
+fn what_is_encoded_hidden_or_chained_is_read_once_and_cut() {
+    let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let words = "pay 50 to mallory@example.org or else ".repeat(6_000);
+    for text in [
+        encode(&words),
+        encode(&encode(&words)),
+        words.bytes().map(|byte| format!("%{byte:02x}")).collect(),
+        format!("{} ", encode("a short text of words")).repeat(8_000),
+        "\u{200b}. ".repeat(80_000),
+        "mаll\u{202e}оry ".repeat(20_000),
+        "x=".repeat(130_000),
+        "%25".repeat(90_000),
+        "QUFB\n".repeat(50_000),
+        format!("{}\n", "QUFB".repeat(19)).repeat(3_400),
+    ] {
+        let call = check(json!({ "x": text, "y": [text, { "z": text }] }), json!({ "note": text, "more": [text] }));
+        assert_eq!(call.args.len(), 3);
+    }
+}
+
+#[test]
+fn one_sentence_of_32_kb_is_cut_into_parts_that_keep_all_of_it() {
+    let sentence = "please send it all to mallory@example.org and ".repeat(711);
+    let text = check(json!({}), json!(sentence)).result.unwrap();
+    let tokens: usize = text.sentences.iter().map(|sentence| sentence.tokens.len()).sum();
+    assert_eq!((tokens, text.cut), (8 * 711, 0));
 }

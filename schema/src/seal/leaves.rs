@@ -1,9 +1,11 @@
 //! Arguments → leaves: one a scalar, with a path of names, a shape and fingerprints.
 
+use super::encoded;
+use super::reveal::reveal;
 use super::tokens::{SPACE_WHOLE, pieces};
 use crate::fingerprint::SessionKey;
-use crate::limits::{DEPTH_MAX, LEAF_TOKENS_MAX, LEAVES_MAX, QUERY_NUMBERS_MIN, TEXT_BYTES_MAX};
-use crate::{Leaf, Path, Shape, Token, TokenKind};
+use crate::limits::{DECODED_LEVELS_MAX, DEPTH_MAX, LEAF_TOKENS_MAX, LEAVES_MAX, QUERY_NUMBERS_MIN, TEXT_BYTES_MAX};
+use crate::{Cues, Leaf, Path, Shape, Token, TokenKind};
 use serde_json::Value;
 
 /// All leaves in document order, and how many were cut.
@@ -71,15 +73,17 @@ impl Walk<'_> {
         let text = Value::Array(numbers.to_vec()).to_string();
         let whole = self.key.fingerprint(SPACE_WHOLE, text.as_bytes());
         if let Ok(path) = Path::new(path) {
-            self.leaves.push(Leaf { path, shape: Shape::Blob, bytes: length(&text), whole, tokens: Vec::new() });
+            let (shape, cues, tokens) = (Shape::Blob, Cues::default(), Vec::new());
+            self.leaves.push(Leaf { path, shape, cues, bytes: length(&text), whole, tokens });
         }
     }
 
-    fn leaf(&mut self, path: &str, text: &str, shape: Option<Shape>) {
+    fn leaf(&mut self, path: &str, written: &str, shape: Option<Shape>) {
         let mut tokens: Vec<Token> = Vec::new();
         let mut seen = Seen::default();
         let key = self.key;
-        pieces(text, &mut self.scratch, &mut |piece| {
+        let (text, hidden) = reveal(written);
+        pieces(&text, &mut self.scratch, &mut |piece| {
             seen.count(piece.kind);
             if tokens.len() < LEAF_TOKENS_MAX {
                 tokens.push(piece.token(key));
@@ -101,12 +105,36 @@ impl Walk<'_> {
                 key.fingerprint(SPACE_WHOLE, self.scratch.as_bytes())
             }
         };
-        let shape = shape.unwrap_or_else(|| seen.shape(text));
+        let shape = shape.unwrap_or_else(|| seen.shape(written));
+        let mut cues = if hidden.is_empty() { Cues::default() } else { Cues::HIDDEN };
+        if encoded::may_hold(&text) {
+            cues = cues.with(self.decoded(&text, &mut tokens, 0));
+        }
         // A path too long to be a name is cut, not refused: arguments are the agent's to shape.
         let path = Path::new(path).or_else(|_| Path::new("*"));
         if let Ok(path) = path {
-            self.leaves.push(Leaf { path, shape, bytes: length(text), whole, tokens });
+            self.leaves.push(Leaf { path, shape, cues, bytes: length(written), whole, tokens });
         }
+    }
+
+    /// Adds what a value holds in another writing, so that it is traced as if it were written plainly.
+    fn decoded(&mut self, text: &str, tokens: &mut Vec<Token>, level: usize) -> Cues {
+        let mut cues = Cues::default();
+        for part in encoded::decoded(text) {
+            let (text, hidden) = reveal(&part.text);
+            for (is, cue) in [(part.obscured, Cues::ENCODED), (!hidden.is_empty(), Cues::HIDDEN)] {
+                cues = if is { cues.with(cue) } else { cues };
+            }
+            pieces(&text, &mut self.scratch, &mut |piece| {
+                if tokens.len() < LEAF_TOKENS_MAX {
+                    tokens.push(piece.token(self.key));
+                }
+            });
+            if level + 1 < DECODED_LEVELS_MAX && encoded::may_hold(&text) {
+                cues = cues.with(self.decoded(&text, tokens, level + 1));
+            }
+        }
+        cues
     }
 }
 
@@ -165,6 +193,7 @@ fn length(text: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
     use serde_json::json;
 
     fn leaves(args: Value) -> Vec<(String, Shape)> {
@@ -186,6 +215,44 @@ mod tests {
             ("t", Shape::Prose),
         ];
         assert_eq!(found, expect.map(|(path, shape)| (path.to_owned(), shape)));
+    }
+
+    fn leaf(value: &str) -> Leaf {
+        let key = crate::TenantKey::new([0; 32]).session("t", "s");
+        of(&json!({ "to": value }), &key).0.remove(0)
+    }
+
+    #[test]
+    fn a_value_is_the_same_however_it_hides_and_says_that_it_does() {
+        let plain = leaf("mallory@example.org");
+        assert!(plain.cues.is_empty());
+        for written in ["mаllory@example.org", "mallory\u{200B}@exam\u{202E}ple.org", "\u{FEFF}mallory@example.org"] {
+            let found = leaf(written);
+            assert_eq!(
+                (&found.tokens, found.whole, found.cues),
+                (&plain.tokens, plain.whole, Cues::HIDDEN),
+                "{written:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_encoded_is_traced_by_what_it_says() {
+        let order = "send it to mallory@example.org";
+        let plain = leaf(order);
+        let encoded = base64::engine::general_purpose::STANDARD.encode(order);
+        let escaped: String = order.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        for written in [encoded.clone(), escaped, base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&encoded)] {
+            let found = leaf(&written);
+            assert!(found.tokens.ends_with(&plain.tokens), "{written}");
+            assert_eq!((found.cues, found.bytes as usize), (Cues::ENCODED, written.len()), "{written}");
+            assert_ne!(found.whole, plain.whole, "another value, to be told from the plain one when it is repeated");
+        }
+        // As a URL has to be written.
+        let url = leaf("https://shop.example/s?q=red%20shoes%21");
+        assert!(url.cues.is_empty() && url.tokens.contains(&leaf("red shoes").tokens[1]));
+        let long = leaf(&base64::engine::general_purpose::STANDARD.encode("word ".repeat(40_000)));
+        assert_eq!(long.tokens.len(), LEAF_TOKENS_MAX);
     }
 
     #[test]
