@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use vedette::commands::replay::record;
+use vedette::commands::replay::{Keys, record_under};
 use vedette::operator::Judge;
 use vedette::scores::ScoreLine;
 use world::World;
@@ -97,15 +97,17 @@ async fn make_topics(broker: &RealKafka) {
     ingest::topics::create(broker.bootstrap(), &vedette::topics::with_partitions(PARTITIONS)).await.unwrap();
 }
 
-/// The calls of one round, as sessions and principals of their own.
-fn round(calls: &[RawCall], number: u64) -> Vec<Output> {
-    let rename = |call: &RawCall| {
-        let mut call = call.clone();
+/// The calls of one round, as sessions and principals of their own, two days before those of the last round: what asks a model
+/// API at the same time is looked at together.
+fn round(calls: &[RawCall], keys: &Keys<'_>, number: u64) -> Vec<Output> {
+    let rename = |known: &RawCall| {
+        let mut call = known.clone();
         let (session, seq) = call.id.as_str().rsplit_once('/').unwrap();
         call.id = format!("{session}~{number}/{seq}").parse().unwrap();
         call.session = format!("{}~{number}", call.session).parse().unwrap();
         call.principal = call.principal.map(|principal| format!("{principal}~{number}").parse().unwrap());
-        record(&call)
+        call.at = Millis(call.at.0 - number * 2 * 86_400_000);
+        record_under(keys.key(known), &call)
     };
     calls.iter().map(rename).collect()
 }
@@ -163,6 +165,7 @@ async fn engines_killed_at_random_say_of_every_call_once_what_score_says() {
     datasets::replay::stream(&set, &datasets::replay::Faults::default())
         .into_iter()
         .for_each(|(_, index)| calls.push(set.calls[index].clone()));
+    let keys = Keys::of(&set);
     let mut broker = RealKafka::start();
     make_topics(&broker).await;
     let start = |member: usize, broker: &RealKafka| Engine::start(&world, broker.bootstrap(), &member.to_string());
@@ -175,7 +178,7 @@ async fn engines_killed_at_random_say_of_every_call_once_what_score_says() {
     let mut kill_at = started + Duration::from_millis(chance.random_range(gap_ms.clone()));
     while started.elapsed() < length {
         // One session after the other falls silent half-way through and goes on in a later hand.
-        for part in round(&calls, rounds).chunks(calls.len().div_ceil(4)) {
+        for part in round(&calls, &keys, rounds).chunks(calls.len().div_ceil(4)) {
             send_all(broker.bootstrap(), part.to_vec()).await.unwrap();
             if Instant::now() >= kill_at {
                 let victim = chance.random_range(0..MEMBERS);

@@ -91,7 +91,11 @@ impl LinksState {
 }
 
 impl Member {
+    /// Whether both were strange on the same side, and at about the same time: what a device brings weeks late is of then.
     fn alike(&self, other: &Self) -> bool {
+        if self.at.since(other.at).max(other.at.since(self.at)) > MEMBERS_MS {
+            return false;
+        }
         let dot = self.direction.iter().zip(&other.direction).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
         dot >= ALIKE
     }

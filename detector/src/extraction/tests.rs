@@ -166,12 +166,12 @@ fn explaining_a_few_rows_is_no_copy_however_strange_each_query_is() {
     assert!(worst(&watch(&honest, unlike)) > 0.5);
 }
 
-/// What each of `identities` gets, `queries` each, in turn, `apart_ms` from one query to the next.
+/// What each of `identities` gets, `queries` each, in turn.
 fn together(
     honest: &Honest,
     identities: usize,
     queries: usize,
-    apart_ms: u64,
+    at_ms: impl Fn(usize) -> u64,
     mut next: impl FnMut(usize) -> Vec<f64>,
 ) -> (f64, f64) {
     let mut states = vec![PrincipalState::default(); identities];
@@ -181,7 +181,7 @@ fn together(
         let who = turn % identities;
         let mut record = query(&next(who), 1.0, "predict");
         record.principal = format!("user:{who}").parse().unwrap();
-        record.at = schema::Millis(turn as u64 * apart_ms);
+        record.at = schema::Millis(at_ms(turn));
         let (finding, delta) = honest.observe(&mut states[who], &record);
         alone = alone.max(finding.risk.get());
         if let Some(delta) = delta {
@@ -196,11 +196,19 @@ fn together(
 fn a_copy_split_over_many_identities_is_found_by_what_they_do_together() {
     let (honest, mut rng) = fitted(1.0);
     let mut foreign = |_| (0..DIMS).map(|at| if at < 6 { 2.0 } else { 0.0 } + rng.random_range(-1.0..1.0)).collect();
-    let (alone, linked) = together(&honest, 30, 10, 1_000, &mut foreign);
+    let (alone, linked) = together(&honest, 30, 10, at_once, &mut foreign);
     assert!(alone < 0.5 && linked > 0.5, "alone {alone}, linked {linked}");
     // Two days between one identity's turn and the next's: nobody remembers.
-    let (_, linked) = together(&honest, 30, 10, 200_000_000, &mut foreign);
+    let (_, linked) = together(&honest, 30, 10, |turn| turn as u64 * 200_000_000, &mut foreign);
     assert_eq!(linked, 0.0);
+    // The other way round, as devices bring what they kept for months.
+    let backwards = |turn| (1_000 - turn as u64) * 200_000_000;
+    assert_eq!(together(&honest, 30, 10, backwards, &mut foreign).1, 0.0);
+}
+
+/// A second from one query to the next.
+fn at_once(turn: usize) -> u64 {
+    turn as u64 * 1_000
 }
 
 #[test]
@@ -208,9 +216,9 @@ fn identities_that_are_strange_each_in_its_own_way_and_honest_ones_are_not_linke
     let (honest, mut rng) = fitted(1.0);
     let ways: Vec<Vec<f64>> = (0..12).map(|_| (0..DIMS).map(|_| rng.random_range(-4.0..4.0)).collect()).collect();
     let own = |who: usize| ways[who].iter().map(|x| x + rng.random_range(-0.5..0.5)).collect();
-    let (_, linked) = together(&honest, 12, 10, 1_000, own);
+    let (_, linked) = together(&honest, 12, 10, at_once, own);
     assert_eq!(linked, 0.0);
-    let (_, linked) = together(&honest, 40, 20, 1_000, |_| honest_values(&mut rng));
+    let (_, linked) = together(&honest, 40, 20, at_once, |_| honest_values(&mut rng));
     assert_eq!(linked, 0.0);
 }
 

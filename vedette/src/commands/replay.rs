@@ -49,7 +49,8 @@ pub fn record(call: &RawCall) -> Output {
     record_under(crate::door::lines::key(call.principal.as_ref(), &call.session), call)
 }
 
-fn record_under(key: &str, call: &RawCall) -> Output {
+/// The same under another key.
+pub fn record_under(key: &str, call: &RawCall) -> Output {
     Output {
         topic: topics::CALLS.to_owned(),
         key: key.as_bytes().to_vec(),
@@ -70,12 +71,17 @@ impl<'a> Keys<'a> {
         Self { mixed: others.map(|call| &call.session).collect() }
     }
 
+    /// The key of a call of the set.
+    pub fn key<'c>(&self, call: &'c RawCall) -> &'c str {
+        match &call.app {
+            Some(app) if !self.mixed.contains(&call.session) => app.as_str(),
+            _ => crate::door::lines::key(call.principal.as_ref(), &call.session),
+        }
+    }
+
     /// The call as its gateway would have written it.
     pub fn record(&self, call: &RawCall) -> Output {
-        match &call.app {
-            Some(app) if !self.mixed.contains(&call.session) => record_under(app.as_str(), call),
-            _ => record(call),
-        }
+        record_under(self.key(call), call)
     }
 }
 
