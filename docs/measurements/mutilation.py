@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""What the detector loses when the seal's word lists lose half their words, or the results' grammar is in another language.
+"""What the detector loses when the seal's word lists lose half their words, the results' grammar is in another language, or all results come
+encoded.
 
-Writes two views of NAME's results: `halved` (every second word of each list in schema/src/seal/words.rs is coined anew wherever it
-stands) and `cipher` (every word of the lists is, and so are the other short words: the structure stays, no function word is
-known). A coined word is in no list, as if the list had lost it; it is about as long. Fits on the results as they are, task-disjoint folds.
+Writes three views of NAME's results: `halved` (every second word of each list in schema/src/seal/words.rs is coined anew wherever it
+stands), `cipher` (every word of the lists is, and so are the other short words: the structure stays, no function word is
+known), and `encoded` (each result is one run of base64). A coined word is in no list, as if the list had lost it; it is about as long. Fits on the results as they are, task-disjoint folds.
 usage: mutilation.py --bin VEDETTE --data DIR --check DIR_OF_EVAL_SCORES [--sets a,b]   (needs numpy)"""
-import argparse, codecs, gzip, json, os, re, subprocess, sys, tempfile
+import argparse, base64, codecs, gzip, json, os, re, subprocess, sys, tempfile
 
 arguments = argparse.ArgumentParser()
 for name in ("--bin", "--data", "--check"):
@@ -25,6 +26,9 @@ WORD = re.compile(r"(?<![\w@./:-])[^\W\d_]+(?:'[a-z]+)?(?![\w@/:-]|\.\w)")
 
 
 def mutilated(text, view):
+    if view == "encoded":
+        return base64.b64encode(text.encode()).decode()
+
     def replace(match):
         word = match.group(0)
         lower = word.lower()
@@ -38,7 +42,7 @@ for name in options.sets.split(","):
     for file in os.listdir(options.data):
         if file.startswith(name + "."):
             os.symlink(os.path.abspath(os.path.join(options.data, file)), os.path.join(folder, file))
-    for view in ("halved", "cipher"):
+    for view in ("halved", "cipher", "encoded"):
         with gzip.open(os.path.join(options.data, name + ".results.jsonl.gz"), "rt") as lines, \
                 gzip.open(os.path.join(folder, "%s.results_%s.jsonl.gz" % (name, view)), "wt") as out:
             for line in lines:
@@ -47,7 +51,7 @@ for name in options.sets.split(","):
                 out.write(json.dumps(record) + "\n")
     known, keep = eval_scores.read_sessions(os.path.join(folder, name + ".sessions.jsonl.gz"))
     test = {session: meta for session, meta in keep.items() if meta["split"] == "test"}
-    scores = {view: open(os.path.join(folder, "%s-%s" % (name, view)), "w") for view in ("original", "halved", "cipher")}
+    scores = {view: open(os.path.join(folder, "%s-%s" % (name, view)), "w") for view in ("original", "halved", "cipher", "encoded")}
     for fold in range(5):
         model, part = os.path.join(folder, "model"), os.path.join(folder, "part")
         common = [options.bin, "fit", "--data", folder, "--set", name, "--split", "train", "--not-fold", str(fold), "--out", model]
