@@ -173,6 +173,8 @@ pub struct Summary {
     pub checkpoints: u64,
     /// Checkpoints that could not be stored.
     pub checkpoints_failed: u64,
+    /// Times a quiet partition was nudged.
+    pub nudges: u64,
     /// Times a member had to start over.
     pub restarts: u64,
 }
@@ -186,6 +188,7 @@ impl Summary {
         self.models_changed += other.models_changed;
         self.checkpoints += other.checkpoints;
         self.checkpoints_failed += other.checkpoints_failed;
+        self.nudges += other.nudges;
         self.restarts += other.restarts;
     }
 }

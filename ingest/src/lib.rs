@@ -9,6 +9,7 @@ pub mod cluster; // which Kafka, and how to speak to it
 pub mod engine; // consumer group in → operators → outputs and offsets, in one transaction
 pub mod feed; // records of a topic for somebody outside Kafka
 pub mod follow; // a topic read to its end again and again
+pub mod hold; // items that come before their turn
 pub mod mock; // a Kafka inside this process
 pub mod offer; // records into topics by those who must not wait
 pub mod owners; // who owns which partitions of a group
@@ -29,4 +30,4 @@ mod record;
 pub use dead_letter::dead_letter;
 pub use error::{IngestError, RestoreError};
 pub use outputs::{Outputs, Written};
-pub use record::{Operator, Output, Partition, Record};
+pub use record::{NUDGE, Operator, Output, Partition, Record};

@@ -25,11 +25,14 @@ pub struct Written<'a> {
     pub key: &'a [u8],
     /// As [`Output::payload`].
     pub payload: &'a [u8],
+    /// The partition it has to go to; `None`: by its key.
+    pub partition: Option<i32>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Place {
     topic: usize,
+    partition: Option<i32>,
     chunk: usize,
     key: usize,
     payload: usize,
@@ -40,6 +43,14 @@ impl Outputs {
     /// Adds a record.
     pub fn push(&mut self, topic: &str, key: &[u8], payload: &[u8]) {
         self.write(topic, key, |out| out.extend_from_slice(payload));
+    }
+
+    /// Adds a record without a key to one partition of `topic`.
+    pub fn push_to(&mut self, topic: &str, partition: i32, payload: &[u8]) {
+        self.write(topic, b"", |out| out.extend_from_slice(payload));
+        if let Some(place) = self.records.last_mut() {
+            place.partition = Some(partition);
+        }
     }
 
     /// Adds a record whose payload is what `write` appends.
@@ -62,7 +73,7 @@ impl Outputs {
         write(chunk);
         self.bytes += (chunk.len() - key_at) as u64;
         let (end, chunk) = (chunk.len(), self.used - 1);
-        self.records.push(Place { topic, chunk, key: key_at, payload: payload_at, end });
+        self.records.push(Place { topic, partition: None, chunk, key: key_at, payload: payload_at, end });
     }
 
     /// The records.
@@ -73,6 +84,7 @@ impl Outputs {
                 topic: self.topics.get(place.topic)?,
                 key: chunk.get(place.key..place.payload)?,
                 payload: chunk.get(place.payload..place.end)?,
+                partition: place.partition,
             })
         })
     }

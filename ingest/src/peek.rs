@@ -55,6 +55,7 @@ fn look(cluster: &Cluster, topic: &str, count: usize) -> Result<Vec<Record>, Ing
         }
         heard = Instant::now();
     }
+    records.retain(|record| !record.is_nudge());
     records.sort_by_key(|record| (record.at, record.partition, record.offset));
     let surplus = records.len().saturating_sub(count);
     records.drain(..surplus);

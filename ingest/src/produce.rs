@@ -130,7 +130,7 @@ impl Sender {
 impl Output {
     /// The record as librdkafka takes it.
     pub(crate) fn to_kafka(&self) -> BaseRecord<'_, [u8], [u8]> {
-        Written { topic: &self.topic, key: &self.key, payload: &self.payload }.to_kafka()
+        Written { topic: &self.topic, key: &self.key, payload: &self.payload, partition: None }.to_kafka()
     }
 }
 
@@ -140,6 +140,7 @@ impl<'a> Written<'a> {
         let mut record = BaseRecord::to(self.topic);
         record.key = Some(self.key).filter(|key| !key.is_empty());
         record.payload = Some(self.payload).filter(|payload| !payload.is_empty());
+        record.partition = self.partition;
         record
     }
 }

@@ -50,6 +50,11 @@ impl Record {
         (self.payload.len() + self.key.as_ref().map_or(0, Vec::len)) as u64
     }
 
+    /// Whether it is one of ours that only says that time has passed ([`NUDGE`]).
+    pub fn is_nudge(&self) -> bool {
+        self.payload == NUDGE
+    }
+
     /// `topic/partition/offset`, e.g. `agent.calls/3/1042`: names the record for good.
     pub fn id(&self) -> String {
         // Asked of every record: in one piece, and without the formatter.
@@ -62,6 +67,10 @@ impl Record {
         id
     }
 }
+
+/// What an engine writes to a partition of its input that has been quiet while its operator waits for time to pass
+/// ([`Operator::waits`]): the log's own clock goes on with it, so that a replay sees what the live run saw.
+pub const NUDGE: &[u8] = br#"{"v":1,"nudge":true}"#;
 
 /// Most characters of a number of 64 bits.
 const DIGITS_MAX: usize = 20;
@@ -112,6 +121,12 @@ pub trait Operator: Send {
     /// Moves the state past `record` and adds to `out` what to write. Never fails: what cannot be read becomes a
     /// [dead letter](crate::dead_letter).
     fn apply(&mut self, record: &Record, out: &mut Outputs);
+
+    /// Whether something waits for time to pass, which it does by records only: where none come, the engine writes a
+    /// [`NUDGE`]. Default: nothing ever does.
+    fn waits(&self) -> bool {
+        false
+    }
 
     /// What is to be written once a batch, after the answers to its records: for topics of which only the last record
     /// of a key counts. Default: nothing.

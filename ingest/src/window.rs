@@ -51,7 +51,7 @@ pub fn each(
         match consumer.poll(POLL) {
             Some(Ok(message)) => {
                 let record = to_record(&message, &name);
-                if record.at >= from && record.at < to && open.contains(&message.partition()) {
+                if record.at >= from && record.at < to && open.contains(&message.partition()) && !record.is_nudge() {
                     take(record);
                 }
             }

@@ -4,7 +4,7 @@
 use ingest::checkpoint::{Entries, Scope};
 use ingest::engine::Limits;
 use ingest::engine::core::{Action, Core, Input, Persistence, Start};
-use ingest::{Operator, Outputs, Partition, Record};
+use ingest::{NUDGE, Operator, Outputs, Partition, Record};
 use schema::Millis;
 
 /// Answers every record with its offset; the state is the last one.
@@ -37,7 +37,11 @@ fn calls() -> Partition {
 }
 
 fn record(offset: i64) -> Input {
-    Input::Record(Record { topic: "in".into(), partition: 0, offset, at: Millis(0), key: None, payload: vec![1] })
+    Input::Record(told(offset))
+}
+
+fn told(offset: i64) -> Record {
+    Record { topic: "in".into(), partition: 0, offset, at: Millis(0), key: None, payload: vec![1] }
 }
 
 /// Tells the core what happens and writes down what it wants done.
@@ -140,6 +144,40 @@ fn a_checkpoint_that_cannot_be_stored_does_not_hold_a_partition_back() {
     check(core, vec![Input::Persisted(calls()), record(10), Input::Stop], "persist at 10, commit 10 up to 11");
     check(core, vec![Input::Committed], "persist at 11 since 10");
     check(core, vec![Input::NotPersisted(calls())], "release in/0, stopped");
+}
+
+/// Waits for time to pass, always.
+struct Waiting(Offsets);
+
+impl Operator for Waiting {
+    fn apply(&mut self, record: &Record, out: &mut Outputs) {
+        if record.payload != NUDGE {
+            self.0.apply(record, out);
+        }
+    }
+    fn waits(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_partition_is_nudged_when_it_is_quiet_and_its_operator_waits_for_time_to_pass() {
+    let limits = Limits { quiet_ms: Some(50), linger_ms: 5, ..Limits::default() };
+    let mut core = Core::new((|_| Box::new(Waiting(Offsets(vec![])))) as Factory, limits, Persistence::None);
+    core.handle(Input::Assigned(calls(), Start { from: 5, live_from: 8, checkpoint: None })).unwrap();
+    let core = &mut core;
+    // Not while it replays, nor while there is more to be read.
+    check(core, vec![record(5), Input::Dry, Input::Tick(Millis(60))], "");
+    check(core, vec![record(6), record(7), Input::Tick(Millis(120))], "");
+    let nudge = r#"commit {"v":1,"nudge":true} up to 8"#;
+    check(core, vec![Input::Dry, Input::Tick(Millis(121)), Input::Tick(Millis(130))], nudge);
+    check(core, vec![Input::Committed, Input::Tick(Millis(160))], "");
+    let mut came = Record { payload: NUDGE.to_vec(), ..told(8) };
+    check(core, vec![Input::Record(came.clone()), Input::Dry, Input::Tick(Millis(170))], "commit  up to 9");
+    came.offset = 9;
+    check(core, vec![Input::Committed, Input::Tick(Millis(205)), Input::Tick(Millis(211))], "");
+    check(core, vec![Input::Tick(Millis(220)), Input::Tick(Millis(226))], &nudge.replace('8', "9"));
+    assert_eq!(core.counts().nudges, 2);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 pub struct Config {
     /// Kafka, for `engine` and `replay`.
     pub kafka: Kafka,
-    /// When a session that nobody names is over.
+    /// When a session that nobody names is over, and in which order calls are taken.
     pub sessions: Sessions,
     /// What `engine` keeps and writes.
     pub engine: Engine,
@@ -49,12 +49,18 @@ pub struct Topic {
     pub routes: Vec<String>,
 }
 
-/// Sessions that are derived from who calls, because no id names them.
+/// What belongs to one session, and in which order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sessions {
-    /// One is over when no call came for so long, in ms. Default: 1,800,000 (30 minutes).
+    /// A session that is derived from who calls, because no id names it, is over when no call came for so long, in ms.
+    /// Default: 1,800,000 (30 minutes).
     pub idle_ms: u64,
+    /// How long a call waits for those that its gateway numbered before it (`seq`), in ms by the clock that stamps records;
+    /// 0: calls are taken as they come, as they are without `engine.checkpoints`. Default: 2,000, at most 60,000.
+    pub hold_ms: u64,
+    /// The number of a session's first call. Default: 0.
+    pub first_seq: u64,
 }
 
 /// Where calls come from and verdicts go to.
@@ -280,7 +286,7 @@ impl Default for Topic {
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self { idle_ms: 30 * 60 * 1_000 }
+        Self { idle_ms: 30 * 60 * 1_000, hold_ms: 2_000, first_seq: 0 }
     }
 }
 
@@ -338,6 +344,13 @@ impl Default for Policy {
             routes: policy::Routes::default(),
             rules: Vec::new(),
         }
+    }
+}
+
+impl Sessions {
+    /// How long calls wait for their turn.
+    pub fn bounds(&self) -> ingest::hold::Bounds {
+        ingest::hold::Bounds { ms: self.hold_ms, first: self.first_seq, ..Default::default() }
     }
 }
 

@@ -60,6 +60,10 @@ pub fn needed(config: &Config) -> (Vec<String>, Vec<String>) {
     if !config.engine.listen.is_empty() {
         writes.push(topics::SEALED);
     }
+    // Quiet partitions are nudged while calls wait for their turn.
+    let waits = config.sessions.hold_ms > 0 && !config.engine.checkpoints.is_empty();
+    let ours = config.topics.iter().filter(|topic| waits && topic.format == "native");
+    writes.extend(ours.map(|topic| topic.name.as_str()));
     (reads, writes.into_iter().map(str::to_owned).collect())
 }
 

@@ -14,6 +14,7 @@ pub mod sightings; // one call, several sightings
 pub mod sinks; // a judged call → the records others read
 pub mod states; // what is remembered, bounded
 pub mod tally; // counts of all pipelines of a process
+pub mod turns; // calls in the order of their numbers
 
 pub mod device_release; // whether what a device did while it was away has been scored
 pub mod device_risk; // alerts → what the authority is told of a device

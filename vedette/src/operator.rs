@@ -4,7 +4,9 @@ use crate::models::InForce;
 use crate::pipeline::{Judged, Parts, Pipeline};
 use crate::sinks::{self, Decisions, Standings};
 use crate::tally::{Share, Tally};
+use crate::turns::Came;
 use ingest::checkpoint::{Entries, Scope};
+use ingest::hold::Bounds;
 use ingest::{Operator, Outputs, Partition, Record, RestoreError};
 use schema::decode::{Received, sealed};
 use schema::{Digest, Millis};
@@ -22,6 +24,10 @@ pub struct Judge {
     share: Option<Share>,
     source: Source,
     in_force: Option<InForce>,
+    /// Verdicts of the record in hand.
+    ready: Vec<Judged>,
+    /// Its partition may be nudged.
+    nudged: bool,
 }
 
 /// What a partition's records are.
@@ -45,6 +51,8 @@ impl Judge {
             share: None,
             source: Source::Raw,
             in_force: None,
+            ready: Vec::new(),
+            nudged: false,
         }
     }
 
@@ -71,6 +79,20 @@ impl Judge {
     #[must_use]
     pub fn decisions(self, decisions: Decisions) -> Self {
         Self { decisions, ..self }
+    }
+
+    /// Takes the calls of a session in the order of their numbers. Only for an engine with a store of checkpoints: what
+    /// waits is nowhere else.
+    #[must_use]
+    pub fn in_order(mut self, bounds: Bounds) -> Self {
+        self.pipeline.in_order(bounds);
+        self
+    }
+
+    /// Where calls wait and no record comes, the engine may write one: the topic is ours.
+    #[must_use]
+    pub fn nudged(self) -> Self {
+        Self { nudged: true, ..self }
     }
 
     /// Adds to the process's counts, once a batch.
@@ -107,6 +129,10 @@ impl Operator for Judge {
         self.answer(record, out);
     }
 
+    fn waits(&self) -> bool {
+        self.nudged && self.pipeline.waits()
+    }
+
     fn complete(&mut self, out: &mut Outputs) {
         self.pipeline.tick(self.now);
         if let Some(share) = &mut self.share {
@@ -134,29 +160,29 @@ impl Operator for Judge {
 impl Judge {
     fn answer(&mut self, record: &Record, out: &mut Outputs) {
         self.now = self.now.max(record.at);
+        let mut ready = std::mem::take(&mut self.ready);
+        self.judge(record, &mut ready, out);
+        ready.drain(..).for_each(|judged| self.write(judged, out));
+        self.ready = ready;
+    }
+
+    fn judge(&mut self, record: &Record, ready: &mut Vec<Judged>, out: &mut Outputs) {
+        if record.is_nudge() {
+            return self.pipeline.pass_time(record.at, ready);
+        }
         let received = Received { at: record.at, id: record.id() };
+        let came = Came { at: record.at, bytes: record.payload.len() };
         if self.source == Source::Sealed {
-            return self.apply_sealed(record, &received, out);
+            match sealed::decode(&record.payload, &received) {
+                Ok(call) => self.pipeline.judge_from_device_in_turn(call, came, ready),
+                Err(error) => out.extend([ingest::dead_letter(&self.pipeline.parts().key, record, &error)]),
+            }
+            return;
         }
         let decoded = self.pipeline.parts().decoders.of_topic(&record.topic).decode(&record.payload, &received);
         let key = &self.pipeline.parts().key;
         out.extend(decoded.dead.iter().map(|error| ingest::dead_letter(key, record, error)));
-        for raw in &decoded.calls {
-            if let Some(judged) = self.pipeline.judge(raw) {
-                self.write(judged, out);
-            }
-        }
-    }
-
-    fn apply_sealed(&mut self, record: &Record, received: &Received, out: &mut Outputs) {
-        match sealed::decode(&record.payload, received) {
-            Ok(call) => {
-                if let Some(judged) = self.pipeline.judge_from_device(call) {
-                    self.write(judged, out);
-                }
-            }
-            Err(error) => out.extend([ingest::dead_letter(&self.pipeline.parts().key, record, &error)]),
-        }
+        decoded.calls.iter().for_each(|raw| self.pipeline.judge_in_turn(raw, came, ready));
     }
 
     fn write(&mut self, judged: Judged, out: &mut Outputs) {

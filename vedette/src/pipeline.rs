@@ -5,9 +5,11 @@ use crate::gaps::Gaps;
 use crate::incidents::{Incident, News};
 use crate::sightings::{Observed, Sighting, Sightings};
 use crate::states::{self, States, Who};
+use crate::turns::{Came, Turns};
 use detector::{Detector, LinksState, Looked, PrincipalState};
 use ingest::RestoreError;
 use ingest::checkpoint::{Entries, Scope};
+use ingest::hold::{Bounds, Turn};
 use policy::PolicySet;
 use schema::{Call, Decision, Millis, Mode, RawCall, Risk, SessionSeal, Standing, StateId, TenantKey, Verdict};
 use serde::{Deserialize, Serialize};
@@ -43,6 +45,7 @@ pub struct Pipeline {
     gaps: Gaps,
     sessions: States<Open>,
     stages: Stages,
+    turns: Turns,
     counts: Counts,
 }
 
@@ -60,6 +63,10 @@ pub struct Counts {
     pub late: u64,
     /// Sightings that told nothing new.
     pub repeated: u64,
+    /// Calls that came before their turn, waited, and went in it.
+    pub in_turn: u64,
+    /// Numbers that were missing for longer than a call may wait.
+    pub gaps: u64,
 }
 
 /// A session under way.
@@ -69,6 +76,8 @@ struct Open {
     sightings: Sightings,
     standing: Option<Standing>,
     incident: Option<Incident>,
+    #[serde(skip_serializing_if = "Turn::is_new")]
+    turn: Turn,
     #[serde(skip)]
     seal: Option<SessionSeal>,
 }
@@ -100,7 +109,14 @@ impl Pipeline {
     pub fn new(parts: Arc<Parts>) -> Self {
         let stages = Stages { principals: States::new(parts.principals_max), links: States::new(parts.principals_max) };
         let (gaps, sessions) = (Gaps::new(parts.idle_ms, parts.sessions_max), States::new(parts.sessions_max));
-        Self { parts, gaps, sessions, stages, counts: Counts::default() }
+        let turns = Turns::new(Bounds { ms: 0, ..Bounds::default() });
+        Self { parts, gaps, sessions, stages, turns, counts: Counts::default() }
+    }
+
+    /// Takes the calls of a session in the order of their numbers, as far as `bounds` let them wait. To be said first;
+    /// unless it is, [`Pipeline::judge_in_turn`] takes calls as they come.
+    pub fn in_order(&mut self, bounds: Bounds) {
+        self.turns = Turns::new(bounds);
     }
 
     /// From a call as it came to a verdict; none for a later sighting of a call that was judged already. Raw text ends
@@ -113,6 +129,60 @@ impl Pipeline {
         let open = self.sessions.of(session);
         let call = open.seal.get_or_insert_with(|| SessionSeal::new(raw, key)).seal(raw, key);
         observe(&self.parts, session, open, &mut self.stages, &mut self.counts, call)
+    }
+
+    /// The same in the order of the session's numbers: adds to `out` the verdicts that can be given now, of this call or of
+    /// others that waited.
+    pub fn judge_in_turn(&mut self, raw: &RawCall, came: Came, out: &mut Vec<Judged>) {
+        self.pass_time(came.at, out);
+        let key = &self.parts.key;
+        let cut = self.gaps.cut(raw, key);
+        let raw = cut.as_ref().unwrap_or(raw);
+        let session = states::of_session(key, &Who::from(raw));
+        let open = self.sessions.of(session);
+        let call = open.seal.get_or_insert_with(|| SessionSeal::new(raw, key)).seal(raw, key);
+        let Some(call) = self.turns.take(session, &mut open.turn, call, came) else {
+            return self.pass_time(came.at, out); // there may be no room
+        };
+        out.extend(observe(&self.parts, session, open, &mut self.stages, &mut self.counts, call));
+        self.follow(session, out);
+    }
+
+    /// The same for a call that its device has sealed, under a key of its own.
+    pub fn judge_from_device_in_turn(&mut self, call: Call, came: Came, out: &mut Vec<Judged>) {
+        self.pass_time(came.at, out);
+        let call = self.gaps.cut_sealed(call, &self.parts.key);
+        let session = states::of_session(&self.parts.key, &Who::from(&call));
+        let open = self.sessions.of(session);
+        let Some(call) = self.turns.take(session, &mut open.turn, call, came) else {
+            return self.pass_time(came.at, out);
+        };
+        out.extend(observe(&self.parts, session, open, &mut self.stages, &mut self.counts, call));
+        self.follow(session, out);
+    }
+
+    /// It is `now`, by the clock that stamps records: verdicts on calls that have waited for long enough.
+    pub fn pass_time(&mut self, now: Millis, out: &mut Vec<Judged>) {
+        while let Some(session) = self.turns.overdue(now) {
+            let open = self.sessions.of(session);
+            let Some(call) = self.turns.let_go(session, &mut open.turn) else { break };
+            out.extend(observe(&self.parts, session, open, &mut self.stages, &mut self.counts, call));
+            self.follow(session, out);
+        }
+    }
+
+    /// Whether a call waits for others, or for time to pass.
+    pub fn waits(&self) -> bool {
+        self.turns.waits()
+    }
+
+    /// Calls of `session` whose turn it is after the last one.
+    fn follow(&mut self, session: StateId, out: &mut Vec<Judged>) {
+        while self.turns.waits() {
+            let open = self.sessions.of(session);
+            let Some(call) = self.turns.in_turn(session, &mut open.turn) else { return };
+            out.extend(observe(&self.parts, session, open, &mut self.stages, &mut self.counts, call));
+        }
     }
 
     /// The same for a call that was sealed before, under the key of [`Parts`].
@@ -169,6 +239,7 @@ impl Pipeline {
         entries.push(b"", Some(&self.parts.key.name().to_le_bytes()));
         // By rising key, which a store would have to bring about otherwise.
         self.gaps.entries(scope, &mut entries);
+        self.turns.entries(scope, &mut entries);
         self.stages.links.entries(LINKS, scope, &mut entries);
         self.stages.principals.entries(PRINCIPAL, scope, &mut entries);
         self.sessions.entries(SESSION, scope, &mut entries);
@@ -181,7 +252,8 @@ impl Pipeline {
             let taken = self.sessions.restore(SESSION, entry)?
                 || self.stages.principals.restore(PRINCIPAL, entry)?
                 || self.stages.links.restore(LINKS, entry)?
-                || self.gaps.restore(entry)?;
+                || self.gaps.restore(entry)?
+                || self.turns.restore(entry)?;
             if entry.0.is_empty() && entry.1 != Some(&self.parts.key.name().to_le_bytes()) {
                 return Err(RestoreError::new(
                     "it was sealed under another key: configure the `seal.key_file` it was made with, or another store",
@@ -207,7 +279,13 @@ impl Pipeline {
 
     /// Counts since the start.
     pub fn counts(&self) -> Counts {
-        self.counts
+        let ingest::hold::Counts { in_turn, gaps } = self.turns.counts();
+        Counts { in_turn, gaps, ..self.counts }
+    }
+
+    /// Calls that wait for their turn.
+    pub fn held(&self) -> usize {
+        self.turns.held()
     }
 
     /// What all pipelines of the process share.

@@ -228,7 +228,8 @@ async fn engines_killed_at_random_say_of_every_call_once_what_score_says() {
     let parts = vedette::parts::for_traffic(&config, detector).unwrap();
     let mut single: BTreeMap<i32, (Judge, i64)> = BTreeMap::new();
     for call in read_all(&broker, topics::CALLS) {
-        let (judge, next) = single.entry(call.partition).or_insert_with(|| (Judge::new(Arc::clone(&parts)).kept(), 0));
+        let judge = || Judge::new(Arc::clone(&parts)).kept().in_order(config.sessions.bounds());
+        let (judge, next) = single.entry(call.partition).or_insert_with(|| (judge(), 0));
         judge.apply(&call, &mut Outputs::default());
         *next = call.offset + 1;
     }

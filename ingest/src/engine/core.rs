@@ -46,7 +46,14 @@ pub struct Core<F> {
 struct Filling {
     records: u64,
     bytes: u64,
-    since: Millis,
+    /// When its first answer was written; none while there is none.
+    since: Option<Millis>,
+}
+
+impl Filling {
+    fn begin(&mut self, now: Millis) {
+        self.since.get_or_insert(now);
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -131,7 +138,8 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
 
     /// When the filling batch is due, by the clock of the ticks; `None` when nothing waits or it cannot go yet.
     pub fn due(&self) -> Option<Millis> {
-        (self.filling.records > 0 && !self.in_flight).then_some(Millis(self.filling.since.0 + self.limits.linger_ms))
+        let since = self.filling.since.filter(|_| !self.in_flight)?;
+        Some(Millis(since.0 + self.limits.linger_ms))
     }
 
     /// Counts since the start.
@@ -197,6 +205,9 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
             }
             !lost
         });
+        if !self.slots.iter().any(Slot::has_answers) {
+            filling.since = None;
+        }
         self.last = 0;
     }
 
@@ -210,17 +221,14 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
             self.counts.passed_over += 1;
             return;
         }
-        slot.next = record.offset + 1;
-        slot.since_checkpoint += 1;
+        slot.note(record, self.now);
         if record.offset < slot.live_from {
             self.counts.replayed += 1;
             slot.replay(record);
             return;
         }
-        if self.filling.records == 0 {
-            self.filling.since = self.now;
-        }
         let bytes = slot.answer(record);
+        self.filling.begin(self.now);
         self.filling.records += 1;
         self.filling.bytes += bytes;
     }
@@ -264,7 +272,8 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
 
     /// Does whatever has become possible.
     fn advance(&mut self) {
-        if !self.in_flight && self.filling.records > 0 && self.is_due() {
+        self.nudge();
+        if !self.in_flight && self.is_due() {
             self.close();
         }
         self.release();
@@ -285,15 +294,26 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
         }
     }
 
+    /// Sees to it that time passes where an operator waits for it and nothing else is to be read.
+    fn nudge(&mut self) {
+        let Some(quiet_ms) = self.limits.quiet_ms.filter(|_| self.dry && !self.paused) else { return };
+        for slot in self.slots.iter_mut().filter(|slot| slot.is_stuck(self.now, quiet_ms)) {
+            self.filling.begin(self.now);
+            self.filling.bytes += slot.nudge(self.now);
+            self.counts.nudges += 1;
+        }
+    }
+
     fn is_due(&self) -> bool {
+        let Some(since) = self.filling.since else { return false };
         let linger_ms = if self.dry { self.limits.linger_ms } else { self.limits.busy_linger_ms };
-        self.is_full() || self.now.since(self.filling.since) >= linger_ms || self.slots.iter().any(|slot| slot.leaving)
+        self.is_full() || self.now.since(since) >= linger_ms || self.slots.iter().any(|slot| slot.leaving)
     }
 
     /// Sends the filling batch on its way.
     fn close(&mut self) {
         let mut parts: Vec<Part> = Vec::new();
-        for slot in self.slots.iter_mut().filter(|slot| slot.filling.records > 0) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.has_answers()) {
             if self.persistence == Persistence::Checkpoints && slot.checkpoint_due(self.now, &self.limits) {
                 slot.at_commit = Some(slot.checkpoint(self.now));
             }
@@ -309,7 +329,7 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Core<F> {
         let (persistence, now, actions) = (self.persistence, self.now, &mut self.actions);
         let before = self.slots.len();
         self.slots.retain_mut(|slot| {
-            if !slot.leaving || slot.in_flight || slot.filling.records > 0 || slot.persisting.is_some() {
+            if !slot.leaving || slot.in_flight || slot.has_answers() || slot.persisting.is_some() {
                 return true;
             }
             if persistence == Persistence::Checkpoints && slot.since_checkpoint > 0 && slot.next >= slot.live_from {

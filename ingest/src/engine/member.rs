@@ -351,6 +351,7 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
             models_changed: counts.models_changed,
             checkpoints: counts.checkpoints,
             checkpoints_failed: counts.checkpoints_failed,
+            nudges: counts.nudges,
             ..Summary::default()
         }
     }

@@ -1,7 +1,9 @@
 //! Ten thousand ways for it to go wrong, each from a seed: members that crash between any two steps, partitions that
 //! are revoked or lost, zombies that go on writing, batches that abort, records that come twice or to the wrong member,
-//! checkpoints that tear. The law: what can be seen of the outputs is what one undisturbed run would have written.
+//! checkpoints that tear, numbered records that come out of order, too late or never. The law: what can be seen of the
+//! outputs is what one undisturbed run would have written.
 
+mod chain;
 mod faults;
 mod world;
 

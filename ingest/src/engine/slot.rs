@@ -3,7 +3,7 @@
 use super::batch::Part;
 use super::core::{Limits, Start};
 use crate::checkpoint::{Checkpoint, Scope};
-use crate::{Operator, Outputs, Partition, Record};
+use crate::{NUDGE, Operator, Outputs, Partition, Record};
 use schema::Millis;
 
 /// A partition's operator, and how far it has come.
@@ -31,6 +31,8 @@ pub(super) struct Slot {
     /// Records folded since the last checkpoint.
     pub(super) since_checkpoint: u64,
     checkpoint_at: Millis,
+    /// When the last record was folded, or the partition nudged.
+    heard: Millis,
     /// Where replayed records write what nobody wants.
     unwanted: Outputs,
 }
@@ -57,8 +59,35 @@ impl Slot {
             leaving: false,
             since_checkpoint: 0,
             checkpoint_at: now,
+            heard: now,
             unwanted: Outputs::default(),
         }
+    }
+
+    /// Whether anything waits for the next batch.
+    pub(super) fn has_answers(&self) -> bool {
+        self.filling.records > 0 || !self.filling.outputs.is_empty()
+    }
+
+    /// Takes note of a record before it is folded.
+    pub(super) fn note(&mut self, record: &Record, now: Millis) {
+        self.next = record.offset + 1;
+        self.since_checkpoint += 1;
+        self.heard = now;
+    }
+
+    /// Whether its operator waits for time to pass while no record comes.
+    pub(super) fn is_stuck(&self, now: Millis, quiet_ms: u64) -> bool {
+        !self.leaving && self.next >= self.live_from && now.since(self.heard) >= quiet_ms && self.operator.waits()
+    }
+
+    /// Writes a record that says that time has passed; returns its bytes. It is answered, and counted, when it comes.
+    pub(super) fn nudge(&mut self, now: Millis) -> u64 {
+        self.heard = now;
+        self.filling.next = self.next; // after a replay it is behind
+        let Partition { topic, number } = &self.partition;
+        self.filling.outputs.push_to(topic, *number, NUDGE);
+        NUDGE.len() as u64
     }
 
     pub(super) fn owns(&self, record: &Record) -> bool {

@@ -52,6 +52,11 @@ pub async fn run(args: &Engine, config: &Config) -> Result<(), Failure> {
     }
     engine.checkpoints = checkpoints(config)?;
     engine.limits.checkpoint_ms = config.engine.checkpoint_ms;
+    let bounds = config.sessions.bounds();
+    let ours = ours(config, &engine.inputs);
+    if engine.checkpoints.is_some() && bounds.ms > 0 && may_nudge(&engine, &ours).await {
+        engine.limits.quiet_ms = Some(bounds.ms);
+    }
     let tally = Arc::new(Tally::default());
     let door = Door::new(door::Settings {
         cluster: &cluster,
@@ -74,7 +79,11 @@ pub async fn run(args: &Engine, config: &Config) -> Result<(), Failure> {
         let in_force = models.as_ref().map(|models| models.of(&partition));
         let judge = Judge::new(Arc::clone(&parts)).of(&partition).under(in_force);
         let judge = judge.decisions(decisions).counted(&tally);
-        Box::new(if kept { judge.kept() } else { judge })
+        if !kept {
+            return Box::new(judge); // what waits for its turn would be lost with this process
+        }
+        let judge = judge.kept().in_order(bounds);
+        Box::new(if ours.iter().any(|topic| **topic == *partition.topic) { judge.nudged() } else { judge })
     };
     let summary = ingest::engine::run(engine, judge, crate::shutdown::asked()).await?;
     if let Some(served) = served {
@@ -82,6 +91,28 @@ pub async fn run(args: &Engine, config: &Config) -> Result<(), Failure> {
     }
     writeln!(std::io::stdout(), "engine: {} calls answered", grouped(summary.records))?;
     Ok(())
+}
+
+/// Topics of records in our own form: others belong to somebody else, and nothing is written to them.
+fn ours(config: &Config, inputs: &[String]) -> Vec<String> {
+    let foreign = |name: &&String| config.topics.iter().any(|topic| topic.name == **name && topic.format != "native");
+    inputs.iter().filter(|name| !foreign(name)).cloned().collect()
+}
+
+/// Whether quiet partitions of `topics` can be nudged. Where they cannot, a call that waits for its turn waits for the next
+/// record.
+async fn may_nudge(engine: &EngineConfig, topics: &[String]) -> bool {
+    let id = format!("{}-{}-nudge", engine.group, engine.instance);
+    let refusal = match ingest::survey::may_write(&engine.cluster, &id, topics).await {
+        Ok(written) => written.into_iter().find_map(|(topic, why)| Some(format!("{topic}: {}", why?))),
+        Err(error) => Some(error.to_string()),
+    };
+    let Some(refusal) = refusal else { return true };
+    tracing::warn!(
+        refusal,
+        "quiet partitions cannot be nudged: calls that wait for their turn wait for the next record"
+    );
+    false
 }
 
 /// What was announced so far, where there is a topic for it.

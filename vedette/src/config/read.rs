@@ -215,6 +215,9 @@ fn check(file: &str, config: Config) -> Result<Config, ConfigError> {
     if config.sessions.idle_ms == 0 {
         return refuse("sessions.idle_ms", "must be at least 1");
     }
+    if config.sessions.hold_ms > 60_000 {
+        return refuse("sessions.hold_ms", "must be at most 60000: whoever waits is not judged meanwhile");
+    }
     let mut names: Vec<&str> = config.topics.iter().map(|topic| topic.name.as_str()).collect();
     names.sort_unstable();
     if names.is_empty() || names.iter().any(|name| name.trim().is_empty()) {
@@ -326,6 +329,7 @@ mod tests {
             ("[detector]\nalpha = 0\n", "detector.alpha"),
             ("[detector]\nalpha = nan\n", "detector.alpha"),
             ("[limits]\nsessions_max = 0\n", "limits.sessions_max"),
+            ("[sessions]\nhold_ms = 60001\n", "sessions.hold_ms"),
             ("[kafka]\nbrokers = \" \"\n", "kafka.brokers"),
             ("[ca.classes.press]\nfull_life_ms = 60000\n", "ca.classes"),
             ("[policy.routes.named.slow]\ndeadline_ms = 0\n", "policy.routes"),

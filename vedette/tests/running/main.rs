@@ -12,6 +12,7 @@ mod models;
 mod names;
 #[cfg(feature = "kafka-tls")]
 mod secure;
+mod turns;
 
 use ingest::read_back::Reader;
 use schema::Verdict;

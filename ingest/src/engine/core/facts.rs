@@ -76,6 +76,9 @@ pub struct Limits {
     pub checkpoint_records: u64,
     /// Time from one checkpoint of a partition to the next, in ms, if there were records. Default one minute.
     pub checkpoint_ms: u64,
+    /// How long a partition is quiet before it is nudged, in ms, where its operator waits for time to pass. Default:
+    /// none is.
+    pub quiet_ms: Option<u64>,
 }
 
 impl Default for Limits {
@@ -87,6 +90,7 @@ impl Default for Limits {
             busy_linger_ms: 100,
             checkpoint_records: 200_000,
             checkpoint_ms: 60_000,
+            quiet_ms: None,
         }
     }
 }
@@ -128,4 +132,6 @@ pub struct Counts {
     pub checkpoints: u64,
     /// Checkpoints that could not be stored.
     pub checkpoints_failed: u64,
+    /// Times a quiet partition was nudged.
+    pub nudges: u64,
 }

@@ -15,6 +15,9 @@ pub(super) struct Faults {
     pub(super) torn: u64,
     pub(super) not_persisted: u64,
     pub(super) replayed: u64,
+    pub(super) nudged: u64,
+    /// Records that came before their turn.
+    pub(super) held: u64,
     /// Checkpoints that were what is new alone.
     pub(super) added: u64,
     /// Of these, such as found nothing to add to: a zombie's late checkpoint had taken its place. Rare.
@@ -35,16 +38,18 @@ impl Faults {
         self.torn += other.torn;
         self.not_persisted += other.not_persisted;
         self.replayed += other.replayed;
+        self.nudged += other.nudged;
+        self.held += other.held;
         self.added += other.added;
         self.gaps += other.gaps;
     }
 
     pub(super) fn assert_all_happened(&self) {
         let Self { crashes, crashes_after_commit, zombies, refused_of_zombies, revoked, aborted, .. } = self;
-        let Self { dropped, duplicates, strays, torn, not_persisted, replayed, added, gaps, .. } = self;
+        let Self { dropped, duplicates, strays, torn, not_persisted, replayed, nudged, held, added, gaps, .. } = self;
         let counts = [crashes, crashes_after_commit, zombies, refused_of_zombies, revoked, aborted]
             .into_iter()
-            .chain([dropped, duplicates, strays, torn, not_persisted, replayed, added]);
+            .chain([dropped, duplicates, strays, torn, not_persisted, replayed, nudged, held, added]);
         assert!(counts.into_iter().all(|count| *count > 100) && *gaps > 0, "{self:?}");
     }
 }

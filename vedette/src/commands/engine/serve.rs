@@ -85,6 +85,10 @@ fn text(shown: &Shown) -> String {
     page.counter("vedette_dead_letters_total", "Records that could not be read.", written(topics::DEAD));
     page.counter("vedette_late_total", "Calls over two seconds older than their session's last.", read(&tally.late));
     page.counter("vedette_duplicates_total", "Sightings that told nothing new.", read(&tally.repeated));
+    let waited = "Calls that came before their turn, waited, and went in it.";
+    page.counter("vedette_reordered_total", waited, read(&tally.in_turn));
+    page.counter("vedette_gaps_total", "Numbers of calls that were missing for too long.", read(&tally.gaps));
+    page.gauge("vedette_calls_held", "Calls that wait for their turn.", read(&tally.held));
     page.gauge("vedette_partitions", "Partitions owned.", f64::from(progress.partitions));
     let unowned = "Partitions that no member of the group owned when it was last looked at.";
     page.gauge("vedette_partitions_unowned", unowned, meters.unowned() as f64);
