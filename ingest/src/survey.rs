@@ -1,7 +1,7 @@
 //! What is so of a cluster, as far as an engine depends on it: topics, their settings, their offsets, what a group has
 //! committed, what may be written. Leaves no trace but an aborted transaction, and that only where it is asked for.
 
-use crate::client::{Logged, producer_settings, settings};
+use crate::client::{Logged, REQUEST_MAX, producer_settings, settings};
 use crate::cluster::Cluster;
 use crate::{IngestError, Partition};
 use rdkafka::TopicPartitionList;
@@ -57,9 +57,14 @@ pub async fn look(cluster: &Cluster, group: &str, topics: &[String]) -> Result<S
         .filter(|name| survey.topics.get(*name).is_some_and(Result::is_ok))
         .map(|name| ResourceSpecifier::Topic(name))
         .collect();
-    let options = AdminOptions::new().request_timeout(Some(ASK_MAX));
+    let options = AdminOptions::new().request_timeout(Some(REQUEST_MAX));
+    // What may not be read is told topic by topic; an error of the whole is a broker that does not answer.
     let described = if there.is_empty() { Ok(Vec::new()) } else { admin.describe_configs(&there, &options).await };
-    for resource in described.into_iter().flatten().flatten() {
+    let unreachable = |source| {
+        let brokers = cluster.brokers.clone();
+        IngestError::Unreachable { brokers, request: "describe the topics' settings", source }
+    };
+    for resource in described.map_err(unreachable)?.into_iter().flatten() {
         let rdkafka::admin::OwnedResourceSpecifier::Topic(name) = &resource.specifier else { continue };
         let Some(Ok(facts)) = survey.topics.get_mut(name) else { continue };
         let value = |key| resource.get(key).and_then(|entry| entry.value.clone());
