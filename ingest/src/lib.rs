@@ -16,6 +16,7 @@ pub mod owners; // who owns which partitions of a group
 pub mod peek; // the newest records of a topic, without a trace
 pub mod produce; // records into a topic, paced by who reads them
 pub mod read_back; // records out of a topic, as they come
+pub mod stretch; // what a topic holds since a time, in as many sittings as it takes
 pub mod survey; // what is so of a cluster
 pub mod topics; // topics made where missing
 pub mod window; // the records of a topic between two times

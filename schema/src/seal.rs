@@ -43,7 +43,8 @@ impl std::fmt::Debug for SessionSeal {
 }
 
 /// Seals a training call under a key that all sessions of one fit share, so that one session's words can be found in
-/// another's. For `fit` alone, with a key made for it and thrown away after: such calls are never written anywhere.
+/// another's. For `fit` alone. What it seals is written nowhere but, until the model is made, in the file of an interrupted fit
+/// from a topic.
 pub fn seal_for_fit(raw: &RawCall, key: &TenantKey) -> Call {
     seal_under(raw, key, &key.session(raw.tenant.as_str(), ""))
 }

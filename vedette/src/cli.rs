@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use schema::Millis;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 pub mod ca; // `vedette ca`, which has subcommands of its own
@@ -109,6 +110,20 @@ pub struct Fit {
     /// Name of a data set in the folder; may be given several times.
     #[arg(long, value_name = "NAME", default_value = WORLD)]
     pub set: Vec<String>,
+    /// Learn from the calls of a topic, read as the configuration says of it, in place of a data set. They need no labels:
+    /// sessions that look like hijacks are left out.
+    #[arg(long, value_name = "T", conflicts_with_all = ["data", "set", "split", "not_fold", "results", "no_results", "no_mission"])]
+    pub topic: Option<String>,
+    /// Only what Kafka stamped since then: RFC 3339, ms since the epoch, or how long ago, as 14d, 12h or 30m. Default: all
+    /// that the topic holds.
+    #[arg(long, value_name = "TIME", value_parser = When::parse, requires = "topic")]
+    pub since: Option<When>,
+    /// Kafka to read from.
+    #[arg(long, value_name = "HOST:PORT", requires = "topic")]
+    pub brokers: Option<String>,
+    /// Forget what an interrupted reading of the topic has left, and begin anew.
+    #[arg(long, requires = "topic")]
+    pub fresh: bool,
     /// Which sessions to learn from.
     #[arg(long, value_enum, default_value_t = Split::Train)]
     pub split: Split,
@@ -348,7 +363,8 @@ pub struct Backtest {
 }
 
 /// A time on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum When {
     /// Since the epoch.
     At(Millis),

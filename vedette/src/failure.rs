@@ -100,6 +100,41 @@ pub enum Failure {
         #[from]
         source: detector::FitError,
     },
+    /// A topic without calls.
+    #[error("`{topic}` holds no call to learn from{}", if *since { " that is so young" } else { "" })]
+    #[diagnostic(
+        code(vedette::fit::nothing),
+        help(
+            "`vedette inspect --topic {topic}` shows what it holds; the topic's `format` in `[[topics]]` has to be the one of its records"
+        )
+    )]
+    NothingToLearnFrom {
+        /// The topic.
+        topic: String,
+        /// Only young ones were asked for.
+        since: bool,
+    },
+    /// A topic that forgot what is asked for.
+    #[error("`{topic}` no longer holds all that is asked for: its oldest record is of {}", schema::decode::time::rfc3339(*oldest))]
+    #[diagnostic(
+        code(vedette::fit::retention),
+        help(
+            "learn from what there is: leave out --since, or name a time after that one; `retention.ms` of the topic says how long records stay"
+        )
+    )]
+    RetentionTooShort {
+        /// The topic.
+        topic: String,
+        /// When its oldest record was stamped.
+        oldest: schema::Millis,
+    },
+    /// More calls than are learned from at once.
+    #[error("there are more than {calls_max} calls to learn from")]
+    #[diagnostic(code(vedette::fit::too_much), help("they are all in memory at once: name a later --since"))]
+    TooMuchToLearnFrom {
+        /// The bound.
+        calls_max: u64,
+    },
     /// A model file that is none.
     #[error("`{path}` is no model this build can use")]
     #[diagnostic(

@@ -23,15 +23,19 @@ pub fn for_data_sets(config: &Config, detector: Detector) -> Result<Arc<Parts>, 
 
 /// Parts for live traffic.
 pub fn for_traffic(config: &Config, detector: Detector) -> Result<Arc<Parts>, Failure> {
-    let key = if config.seal.key_file.as_os_str().is_empty() {
+    let key = key_for_traffic(config)?;
+    Ok(Arc::new(assemble(config, key, detector)?))
+}
+
+/// The key that live traffic is sealed with: the configured one, else one that ends with this process.
+pub fn key_for_traffic(config: &Config) -> Result<TenantKey, Failure> {
+    if config.seal.key_file.as_os_str().is_empty() {
         tracing::warn!(
             "no key file is configured: fingerprints last as long as this process, and a model's queries compare with none of them"
         );
-        crate::key::fresh()?
-    } else {
-        crate::key::from_file(&config.seal.key_file)?
-    };
-    Ok(Arc::new(assemble(config, key, detector)?))
+        return Ok(crate::key::fresh()?);
+    }
+    Ok(crate::key::from_file(&config.seal.key_file)?)
 }
 
 /// The key that data sets are sealed with: the configured one, else the published one.

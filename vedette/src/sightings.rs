@@ -104,12 +104,7 @@ impl Sightings {
         let mut news = false;
         let pending = self.pending.iter_mut().find(|pending| pending.call.id == later.id && !pending.finished);
         if let Some(pending) = pending.filter(|_| later.phase != Phase::Request) {
-            let call = &mut pending.call;
-            call.status = later.status.or(call.status);
-            call.result = later.result.clone().or_else(|| call.result.take());
-            call.result_bytes = later.result_bytes.or(call.result_bytes);
-            call.cost = later.cost.or(call.cost);
-            call.segments_ms = later.segments_ms.or(call.segments_ms);
+            end(&mut pending.call, later);
             pending.finished = true;
             // What comes after it is to be judged knowing its result.
             self.ahead = None;
@@ -129,6 +124,15 @@ impl Sightings {
             self.ahead = None;
         }
     }
+}
+
+/// Adds to a call what a later sighting knows of how it ended.
+pub fn end(call: &mut Call, later: &Call) {
+    call.status = later.status.or(call.status);
+    call.result = later.result.clone().or_else(|| call.result.take());
+    call.result_bytes = later.result_bytes.or(call.result_bytes);
+    call.cost = later.cost.or(call.cost);
+    call.segments_ms = later.segments_ms.or(call.segments_ms);
 }
 
 /// Calls of one session that wait for a result; the oldest is folded without one when there are more.

@@ -1,4 +1,7 @@
-//! `vedette fit`: from the honest sessions of data sets to a model file.
+//! `vedette fit`: from the honest sessions of data sets, or the traffic of a topic, to a model file.
+
+mod kept; // what a reading of a topic has brought so far
+mod topic; // a topic → sessions
 
 use crate::cli::Fit;
 use crate::config::Config;
@@ -15,6 +18,12 @@ use std::path::Path;
 /// Learns, writes the model, says its digest.
 pub fn run(args: &Fit, config: &Config) -> Result<(), Failure> {
     writable(&args.out)?;
+    if let Some(topic) = &args.topic {
+        let key = crate::parts::key_for_traffic(config)?;
+        let (sessions, kept) = topic::sessions(args, topic, config, &key)?;
+        fit(&sessions, args)?;
+        return kept.done();
+    }
     let key = crate::parts::key_for_data_sets(config)?;
     let selection = Selection { split: args.split, fold: None, not_fold: args.not_fold };
     let mut sessions = Vec::new();
@@ -22,7 +31,11 @@ pub fn run(args: &Fit, config: &Config) -> Result<(), Failure> {
         let loaded = source::load(&args.source, name, args.results.as_deref(), args.hidden)?;
         sessions.extend(sealed(&loaded, &selection, &key)?);
     }
-    let model = learn(&sessions, args.seed)?;
+    fit(&sessions, args)
+}
+
+fn fit(sessions: &[TrainingSession], args: &Fit) -> Result<(), Failure> {
+    let model = learn(sessions, args.seed)?;
     write(&args.out, &model.to_bytes())?;
     let (sessions, calls) = (sessions.len() as u64, sessions.iter().map(|s| s.calls.len() as u64).sum());
     let digest = model.digest();

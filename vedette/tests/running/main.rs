@@ -6,6 +6,7 @@ mod device;
 mod doctor;
 mod door;
 mod engine;
+mod fit;
 #[path = "../../../ingest/tests/kafka/mod.rs"]
 mod kafka;
 mod models;
