@@ -11,7 +11,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::Producer as _;
 use rdkafka::producer::future_producer::{FutureProducer, FutureRecord};
 use rdkafka::types::RDKafkaErrorCode;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Why a topic that is not there cannot be looked at.
@@ -46,17 +46,17 @@ impl Default for Survey {
 
 /// Looks at `topics`, and at what `group` has committed of them. The error: no broker answers.
 pub async fn look(cluster: &Cluster, group: &str, topics: &[String]) -> Result<Survey, IngestError> {
-    let (of, group, names) = (cluster.clone(), group.to_owned(), topics.to_vec());
+    // Each once: Kafka describes a topic that is asked about twice once, which librdkafka takes for a broken answer.
+    let names: BTreeSet<String> = topics.iter().cloned().collect();
+    let (of, group, names) = (cluster.clone(), group.to_owned(), names.into_iter().collect::<Vec<_>>());
     let asked = tokio::task::spawn_blocking(move || ask(&of, &group, &names)).await;
     let mut survey = asked.unwrap_or(Err(IngestError::Ended { what: "look at the cluster" }))?;
     let admin: AdminClient<Logged> = settings(cluster)
         .create_with_context(Logged)
         .map_err(|source| IngestError::Client { what: "describing topics", source })?;
-    let there: Vec<ResourceSpecifier<'_>> = topics
-        .iter()
-        .filter(|name| survey.topics.get(*name).is_some_and(Result::is_ok))
-        .map(|name| ResourceSpecifier::Topic(name))
-        .collect();
+    let names: Vec<String> =
+        survey.topics.iter().filter(|(_, facts)| facts.is_ok()).map(|(name, _)| name.clone()).collect();
+    let there: Vec<ResourceSpecifier<'_>> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
     let options = AdminOptions::new().request_timeout(Some(REQUEST_MAX));
     // What may not be read is told topic by topic; an error of the whole is a broker that does not answer.
     let described = if there.is_empty() { Ok(Vec::new()) } else { admin.describe_configs(&there, &options).await };
