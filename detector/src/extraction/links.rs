@@ -10,7 +10,7 @@ use schema::Millis;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// Identities of one API that were strange of late, at most [`MEMBERS_MAX`], least lately seen first.
+/// Identities of one API that were strange of late, at most 64, least lately seen first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LinksState {
