@@ -58,13 +58,9 @@ pub async fn look(cluster: &Cluster, group: &str, topics: &[String]) -> Result<S
         survey.topics.iter().filter(|(_, facts)| facts.is_ok()).map(|(name, _)| name.clone()).collect();
     let there: Vec<ResourceSpecifier<'_>> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
     let options = AdminOptions::new().request_timeout(Some(REQUEST_MAX));
-    // What may not be read is told topic by topic; an error of the whole is a broker that does not answer.
+    // Where no broker tells them, what is known of the topics without their settings still is.
     let described = if there.is_empty() { Ok(Vec::new()) } else { admin.describe_configs(&there, &options).await };
-    let unreachable = |source| {
-        let brokers = cluster.brokers.clone();
-        IngestError::Unreachable { brokers, request: "describe the topics' settings", source }
-    };
-    for resource in described.map_err(unreachable)?.into_iter().flatten() {
+    for resource in described.into_iter().flatten().flatten() {
         let rdkafka::admin::OwnedResourceSpecifier::Topic(name) = &resource.specifier else { continue };
         let Some(Ok(facts)) = survey.topics.get_mut(name) else { continue };
         let value = |key| resource.get(key).and_then(|entry| entry.value.clone());
