@@ -1,7 +1,7 @@
 //! What is so of a cluster, as far as an engine depends on it: topics, their settings, their offsets, what a group has
 //! committed, what may be written. Leaves no trace but an aborted transaction, and that only where it is asked for.
 
-use crate::client::{Logged, REQUEST_MAX, producer_settings, settings};
+use crate::client::{Logged, producer_settings, settings};
 use crate::cluster::Cluster;
 use crate::{IngestError, Partition};
 use rdkafka::TopicPartitionList;
@@ -57,7 +57,7 @@ pub async fn look(cluster: &Cluster, group: &str, topics: &[String]) -> Result<S
     let names: Vec<String> =
         survey.topics.iter().filter(|(_, facts)| facts.is_ok()).map(|(name, _)| name.clone()).collect();
     let there: Vec<ResourceSpecifier<'_>> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
-    let options = AdminOptions::new().request_timeout(Some(REQUEST_MAX));
+    let options = AdminOptions::new().request_timeout(Some(ASK_MAX));
     // Where no broker tells them, what is known of the topics without their settings still is.
     let described = if there.is_empty() { Ok(Vec::new()) } else { admin.describe_configs(&there, &options).await };
     for resource in described.into_iter().flatten().flatten() {
