@@ -20,6 +20,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// What `engine` keeps and writes.
     pub engine: Engine,
+    /// What `engine` tells of itself, beside `/metrics`.
+    pub telemetry: Telemetry,
     /// What keeps raw text out.
     pub seal: Seal,
     /// What says how risky a call looks.
@@ -165,6 +167,18 @@ pub struct Engine {
     pub tls: Tls,
 }
 
+/// OpenTelemetry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Telemetry {
+    /// A collector that every alert is sent to as a span of the caller's trace, by OTLP over HTTP: its `https://` URL
+    /// (`http://` on the loopback) without `/v1/traces`. Needs a build with the feature `otlp`. Default: empty, which means
+    /// none.
+    pub otlp_endpoint: String,
+    /// Authorities that vouch for it, as PEM. Default: those of this machine.
+    pub otlp_authorities: PathBuf,
+}
+
 /// The key of fingerprints.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -263,6 +277,7 @@ impl Default for Config {
             kafka: Kafka::default(),
             sessions: Sessions::default(),
             engine: Engine::default(),
+            telemetry: Telemetry::default(),
             seal: Seal::default(),
             detector: Detector::default(),
             policy: Policy::default(),
@@ -314,10 +329,16 @@ impl Default for Engine {
             listen: "127.0.0.1:8183".into(),
             alerts_file: PathBuf::new(),
             alerts_webhook: String::new(),
-            alerts_webhook_authorities: PathBuf::from("/etc/ssl/certs/ca-certificates.crt"),
+            alerts_webhook_authorities: MACHINE_AUTHORITIES.into(),
             keys_file: PathBuf::new(),
             tls: Tls::default(),
         }
+    }
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { otlp_endpoint: String::new(), otlp_authorities: MACHINE_AUTHORITIES.into() }
     }
 }
 
@@ -367,6 +388,8 @@ impl Default for Limits {
     }
 }
 
+/// Where Debian, and most others, keep the authorities that a machine believes.
+const MACHINE_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// The shipped promise: at most one honest session in a hundred is flagged.
 pub const ALPHA: f64 = 0.01;
 

@@ -303,6 +303,23 @@ pub enum Failure {
         /// Why.
         source: crate::outlets::AddressError,
     },
+    /// A collector that no span can be sent to.
+    #[error("`telemetry.otlp_endpoint` cannot be used: {source}")]
+    #[diagnostic(
+        code(vedette::telemetry),
+        help("e.g. http://127.0.0.1:4318, or an https:// URL with who vouches for it in `telemetry.otlp_authorities`")
+    )]
+    Collector {
+        /// Why.
+        source: crate::outlets::AddressError,
+    },
+    /// Spans are wanted, and this build makes none.
+    #[error("`telemetry.otlp_endpoint` is set, and this build sends no traces")]
+    #[diagnostic(
+        code(vedette::telemetry::no_otlp),
+        help("build with `cargo build --release -p vedette --features otlp`, or delete the line")
+    )]
+    NoOtlp,
     /// A password over a wire that others can read.
     #[error("`kafka.sasl.mechanism` is `plain`, and `kafka.tls` is not set: the password would be sent in plain text")]
     #[diagnostic(code(vedette::kafka::plain), help("set `kafka.tls.authorities`, or use `scram-sha-512`"))]

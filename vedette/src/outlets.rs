@@ -1,13 +1,21 @@
-//! Alerts for those who do not read Kafka: lines of a file, or requests to a webhook.
+//! Alerts for those who do not read Kafka: lines of a file, requests to a webhook, spans of the callers' traces.
 //!
 //! Each outlet reads `agent.alerts` in a consumer group of its own, beside the engine and never in its way. What waits is in
 //! Kafka; an alert goes out at least once, and again until it is taken: `finding_info.uid` names the incident, and
 //! `Idempotency-Key` the very record.
 
+#[cfg(any(feature = "otlp", test))] // so that every run of the tests holds it, whatever is built
+pub(crate) mod collector; // of spans
 mod file;
+mod receiver; // whom requests go to
+#[cfg(any(feature = "otlp", test))]
+mod traces;
 mod webhook;
 
-pub use webhook::{AddressError, Webhook};
+#[cfg(any(feature = "otlp", test))]
+pub use collector::Collector;
+pub use receiver::AddressError;
+pub use webhook::Webhook;
 
 use ingest::Record;
 use ingest::cluster::Cluster;
@@ -24,6 +32,9 @@ pub enum Outlet {
     File(PathBuf),
     /// One a request.
     Webhook(Box<Webhook>),
+    /// One a span.
+    #[cfg(any(feature = "otlp", test))]
+    Traces(Box<Collector>),
 }
 
 /// What became of the alerts of one outlet.
@@ -38,7 +49,7 @@ pub struct Meters {
 }
 
 /// How one attempt ended.
-enum Attempt {
+pub(crate) enum Attempt {
     Done,
     /// To be tried again, not before the time, where the receiver names one.
     Again(String, Option<Duration>),
@@ -51,6 +62,8 @@ impl Outlet {
         match self {
             Self::File(_) => "file",
             Self::Webhook(_) => "webhook",
+            #[cfg(any(feature = "otlp", test))]
+            Self::Traces(_) => "traces",
         }
     }
 
@@ -86,6 +99,8 @@ impl Outlet {
             let attempt = match self {
                 Self::File(path) => file::append(path, &record.payload).await,
                 Self::Webhook(webhook) => webhook.post(record).await,
+                #[cfg(any(feature = "otlp", test))]
+                Self::Traces(collector) => traces::send(collector, record).await,
             };
             match attempt {
                 Attempt::Done => {
@@ -121,7 +136,7 @@ impl Outlet {
 }
 
 /// Half a second, doubling to half a minute.
-fn pause(tries: u32) -> Duration {
+pub(crate) fn pause(tries: u32) -> Duration {
     (PAUSE_MIN * 2_u32.pow(tries.min(10))).min(PAUSE_MAX)
 }
 
@@ -133,7 +148,7 @@ pub fn writable(path: &Path) -> std::io::Result<()> {
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Longest `Retry-After` that is obeyed.
-const WAIT_MAX: Duration = Duration::from_secs(600);
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
 mod tests;

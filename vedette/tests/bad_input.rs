@@ -140,3 +140,12 @@ fn a_policy_that_does_not_parse_is_refused_with_its_place() {
         &["bad.cedar", "are refused", "line 2"],
     );
 }
+
+#[test]
+#[cfg(not(feature = "otlp"))]
+fn a_collector_is_refused_by_a_build_that_sends_no_traces_before_anything_is_begun() {
+    let world = World::new();
+    std::fs::write(world.path("vedette.toml"), "[telemetry]\notlp_endpoint = \"http://127.0.0.1:4318\"\n").unwrap();
+    let report = world.refused("engine --brokers 127.0.0.1:1", &[]);
+    says(&report, &["vedette::telemetry::no_otlp", "`telemetry.otlp_endpoint`", "--features otlp"]);
+}

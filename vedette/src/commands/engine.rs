@@ -29,6 +29,7 @@ use std::time::Duration;
 
 /// Runs until asked to end, then says what was done.
 pub async fn run(args: &Engine, config: &Config) -> Result<(), Failure> {
+    let outlets = outlets(config)?;
     let detector = crate::parts::detector(config, args.model.as_deref())?;
     let parts = crate::parts::for_traffic(config, detector)?;
     let cluster = config.kafka.cluster(args.brokers.as_deref())?;
@@ -68,7 +69,7 @@ pub async fn run(args: &Engine, config: &Config) -> Result<(), Failure> {
     if let Some(models) = &models {
         tokio::spawn(follow(Arc::clone(models), Acked::new(&cluster)?));
     }
-    let outlets = deliver(config, &cluster)?;
+    let outlets = deliver(outlets, config, &cluster);
     let (progress, meters) = (engine.progress(), Arc::clone(&engine.meters));
     let served =
         serve(config, Shown { progress, meters, tally: Arc::clone(&tally), door, models: models.clone(), outlets })
@@ -134,8 +135,8 @@ async fn models(engine: &EngineConfig, parts: &Parts, trust: &Path) -> Result<Op
     Ok(models)
 }
 
-/// Begins to deliver alerts where they are wanted outside Kafka; says what each outlet counts, by its name.
-fn deliver(config: &Config, cluster: &Cluster) -> Result<Vec<(&'static str, Arc<outlets::Meters>)>, Failure> {
+/// Where alerts are wanted outside Kafka.
+fn outlets(config: &Config) -> Result<Vec<Outlet>, Failure> {
     let (settings, mut wanted) = (&config.engine, Vec::new());
     if !settings.alerts_file.as_os_str().is_empty() {
         let path = settings.alerts_file.clone();
@@ -148,12 +149,31 @@ fn deliver(config: &Config, cluster: &Cluster) -> Result<Vec<(&'static str, Arc<
         let webhook = Webhook::new(&settings.alerts_webhook, &authorities);
         wanted.push(Outlet::Webhook(Box::new(webhook.map_err(|source| Failure::Webhook { source })?)));
     }
+    if !config.telemetry.otlp_endpoint.is_empty() {
+        wanted.push(traces(config)?);
+    }
+    Ok(wanted)
+}
+
+#[cfg(any(feature = "otlp", test))]
+fn traces(config: &Config) -> Result<Outlet, Failure> {
+    let instance = format!("{}/{}", config.kafka.group, config.engine.instance);
+    Ok(Outlet::Traces(Box::new(outlets::Collector::configured(config, instance)?)))
+}
+
+#[cfg(not(any(feature = "otlp", test)))]
+fn traces(_: &Config) -> Result<Outlet, Failure> {
+    Err(Failure::NoOtlp)
+}
+
+/// Begins to deliver; says what each outlet counts, by its name.
+fn deliver(outlets: Vec<Outlet>, config: &Config, cluster: &Cluster) -> Vec<(&'static str, Arc<outlets::Meters>)> {
     let start = |outlet: Outlet| {
         let (name, meters) = (outlet.name(), Arc::new(outlets::Meters::default()));
         tokio::spawn(outlet.run(cluster.clone(), config.kafka.group.clone(), Arc::clone(&meters)));
         (name, meters)
     };
-    Ok(wanted.into_iter().map(start).collect())
+    outlets.into_iter().map(start).collect()
 }
 
 /// Looks for announcements every second, and reports those that are refused.

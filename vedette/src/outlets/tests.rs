@@ -17,13 +17,14 @@ async fn delivered(outlet: &Outlet, meters: &Meters) {
     }
 }
 
-/// A receiver that gives these answers in turn, one a connection, and tells what it was sent: key and body.
-fn receiver(answers: Vec<&'static str>) -> (String, mpsc::Receiver<(String, String)>) {
+/// A receiver that gives these answers in turn, status with headers and body, one a connection, and tells what it was sent:
+/// key and body.
+pub(super) fn receiver(answers: Vec<(&'static str, Vec<u8>)>) -> (String, mpsc::Receiver<(String, Vec<u8>)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/hook/secret", listener.local_addr().unwrap());
+    let url = format!("http://{}", listener.local_addr().unwrap());
     let (sender, received) = mpsc::channel();
     std::thread::spawn(move || {
-        for answer in answers {
+        for (answer, told) in answers {
             let mut stream = BufReader::new(listener.accept().unwrap().0);
             let (mut key, mut length, mut line) = (String::new(), 0, String::new());
             while stream.read_line(&mut line).unwrap() > 2 {
@@ -37,9 +38,9 @@ fn receiver(answers: Vec<&'static str>) -> (String, mpsc::Receiver<(String, Stri
             }
             let mut body = vec![0; length];
             stream.read_exact(&mut body).unwrap();
-            sender.send((key, String::from_utf8(body).unwrap())).unwrap();
-            let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n");
-            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+            sender.send((key, body)).unwrap();
+            let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: {}\r\n\r\n", told.len());
+            stream.get_mut().write_all(&[answer.as_bytes(), &told].concat()).unwrap();
         }
     });
     (url, received)
@@ -47,17 +48,18 @@ fn receiver(answers: Vec<&'static str>) -> (String, mpsc::Receiver<(String, Stri
 
 #[tokio::test]
 async fn a_receiver_gets_every_alert_until_it_takes_it_and_in_order() {
-    let (url, received) = receiver(vec![
+    let answers = [
         "503 Service Unavailable\r\nretry-after: 0",
         "200 OK",
         "429 Too Many Requests\r\nretry-after: 0",
         "409 Conflict",
         "400 Bad Request",
-    ]);
+    ];
+    let (url, received) = receiver(answers.map(|answer| (answer, Vec::new())).to_vec());
     let meters = Meters::default();
     delivered(&Outlet::Webhook(Box::new(Webhook::new(&url, b"").unwrap())), &meters).await;
-    let sent: Vec<(String, String)> = received.iter().collect();
-    let expected = [0, 0, 1, 1, 2].map(|n| (format!("agent.alerts/0/{n}"), format!("{{\"n\":{n}}}")));
+    let sent: Vec<(String, Vec<u8>)> = received.iter().collect();
+    let expected = [0, 0, 1, 1, 2].map(|n| (format!("agent.alerts/0/{n}"), alert(n).payload));
     assert_eq!(sent, expected);
     let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
     assert_eq!((read(&meters.delivered), read(&meters.retried), read(&meters.refused)), (2, 2, 1));

@@ -69,7 +69,8 @@ pub(super) fn finding(judged: &Judged, news: News, incident: &Incident) -> Value
         "device": { "uid": call.device, "type_id": 0 },
         "api": { "operation": call.tool, "service": call.app.as_ref().map(|name| json!({ "name": name })) },
         "evidences": verdict.evidence.iter().map(|evidence| json!({ "data": evidence })).collect::<Vec<_>>(),
-        "unmapped": { "p_value": verdict.p_value, "exposed": verdict.exposed },
+        // OCSF's profile `trace` is for other classes.
+        "unmapped": { "p_value": verdict.p_value, "exposed": verdict.exposed, "traceparent": call.traceparent },
     });
     leave_out_nulls(&mut finding);
     finding

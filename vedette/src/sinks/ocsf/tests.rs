@@ -181,6 +181,17 @@ fn findings_of_every_kind_have_the_shape_of_class_2004() {
 }
 
 #[test]
+fn a_finding_carries_the_trace_of_its_call_where_the_caller_named_one() {
+    let mut judged = judged(Pattern::Injection, 0.001);
+    let incident = Incident::take(&mut None, &judged.verdict, judged.call.at, 0.01).unwrap().1;
+    let carried = |judged: &Judged| finding(judged, News::Opened, &incident)["unmapped"].get("traceparent").cloned();
+    assert_eq!(carried(&judged), None);
+    let caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    judged.call.traceparent = Some(schema::TraceParent::new(caller).unwrap());
+    assert_eq!(carried(&judged), Some(json!(caller)));
+}
+
+#[test]
 fn a_shape_that_is_broken_is_found() {
     let judged = judged(Pattern::Injection, 0.001);
     let incident = Incident::take(&mut None, &judged.verdict, judged.call.at, 0.01).unwrap().1;
