@@ -44,8 +44,9 @@ impl Acked {
         let mut settings = producer_settings(cluster);
         settings.set("linger.ms", "2").set("message.timeout.ms", ACK_MAX.as_millis().to_string());
         cluster.apply(&mut settings);
-        let producer =
-            settings.create_with_context(Logged).map_err(|source| IngestError::Client { what: "writing", source })?;
+        let producer = settings
+            .create_with_context(Logged::default())
+            .map_err(|source| IngestError::Client { what: "writing", source })?;
         Ok(Self { producer })
     }
 

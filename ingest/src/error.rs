@@ -17,14 +17,16 @@ pub enum IngestError {
         source: KafkaError,
     },
     /// A broker that answered no request in time.
-    #[error("no answer from Kafka at `{brokers}` to {request}")]
+    #[error("no answer from Kafka at `{brokers}` to {request}{}", last(.heard))]
     Unreachable {
         /// `host:port` list.
         brokers: String,
         /// What was asked.
         request: &'static str,
+        /// What librdkafka said last of why it could not speak to a broker, if it did.
+        heard: Option<String>,
         /// librdkafka's reason.
-        source: KafkaError,
+        source: Box<KafkaError>,
     },
     /// A topic could not be made.
     #[error("cannot create topic `{topic}`: {reason}")]
@@ -116,6 +118,10 @@ pub enum IngestError {
         /// The system's reason.
         source: std::io::Error,
     },
+}
+
+fn last(heard: &Option<String>) -> String {
+    heard.as_ref().map_or_else(String::new, |heard| format!("; last heard: {heard}"))
 }
 
 /// Why an operator refuses a snapshot.

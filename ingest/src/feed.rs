@@ -33,8 +33,9 @@ impl Feed {
             // What waits here is bounded, however far the receiver is behind.
             .set("queued.max.messages.kbytes", "4096")
             .set("queued.min.messages", "100");
-        let consumer: StreamConsumer<Logged> =
-            settings.create_with_context(Logged).map_err(|source| IngestError::Client { what: "reading", source })?;
+        let consumer: StreamConsumer<Logged> = settings
+            .create_with_context(Logged::default())
+            .map_err(|source| IngestError::Client { what: "reading", source })?;
         consumer.subscribe(&[topic]).map_err(|source| IngestError::Read { topics: vec![topic.to_owned()], source })?;
         Ok(Self { topic: topic.into(), consumer })
     }

@@ -1,6 +1,6 @@
 //! A topic read to its end again and again: for what every process has to know before it goes on.
 
-use crate::client::{Logged, REQUEST_MAX, settings};
+use crate::client::{Logged, REQUEST_MAX, settings, unreachable};
 use crate::cluster::Cluster;
 use crate::read_back::to_record;
 use crate::{IngestError, Record};
@@ -31,11 +31,11 @@ impl Follower {
             .set("isolation.level", "read_committed")
             .set("fetch.wait.max.ms", "10")
             .set("enable.partition.eof", "true");
-        let consumer: BaseConsumer<Logged> =
-            settings.create_with_context(Logged).map_err(|source| IngestError::Client { what: "reading", source })?;
-        let metadata = consumer.fetch_metadata(Some(topic), REQUEST_MAX).map_err(|source| {
-            IngestError::Unreachable { brokers: cluster.brokers.clone(), request: "describe a topic", source }
-        })?;
+        let consumer: BaseConsumer<Logged> = settings
+            .create_with_context(Logged::default())
+            .map_err(|source| IngestError::Client { what: "reading", source })?;
+        let unreachable = unreachable(&consumer, &cluster.brokers, "describe a topic");
+        let metadata = consumer.fetch_metadata(Some(topic), REQUEST_MAX).map_err(unreachable)?;
         let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
         let next: BTreeMap<i32, Offset> = partitions.map(|partition| (partition.id(), Beginning)).collect();
         Ok((!next.is_empty()).then(|| Self { topic: topic.into(), consumer, next }))

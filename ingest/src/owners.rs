@@ -2,7 +2,7 @@
 
 pub mod assignment; // what a member was given, as bytes
 
-use crate::client::{Logged, settings};
+use crate::client::{Logged, settings, unreachable};
 use crate::cluster::Cluster;
 use crate::{IngestError, Partition};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -42,17 +42,14 @@ impl Looker {
         settings.set("group.id", group).set("enable.auto.commit", "false");
         settings.remove("group.instance.id");
         let consumer = settings
-            .create_with_context(Logged)
+            .create_with_context(Logged::default())
             .map_err(|source| IngestError::Client { what: "looking at the group", source })?;
         Ok(Self { consumer, brokers: cluster.brokers.clone(), group: group.to_owned(), topics: topics.to_vec() })
     }
 
     /// Asks. Blocks, some seconds at most for each request.
     pub fn look(&self) -> Result<Owners, IngestError> {
-        let unreachable = |request| {
-            let brokers = self.brokers.clone();
-            move |source| IngestError::Unreachable { brokers, request, source }
-        };
+        let unreachable = |request| unreachable(&self.consumer, &self.brokers, request);
         let groups = self
             .consumer
             .fetch_group_list(Some(&self.group), ASK_MAX)

@@ -1,6 +1,6 @@
 //! A look at a topic: its newest records, without joining a group and without leaving a trace.
 
-use crate::client::{Logged, REQUEST_MAX, settings};
+use crate::client::{Logged, REQUEST_MAX, settings, unreachable};
 use crate::cluster::Cluster;
 use crate::read_back::to_record;
 use crate::{IngestError, Record};
@@ -26,10 +26,9 @@ fn look(cluster: &Cluster, topic: &str, count: usize) -> Result<Vec<Record>, Ing
         .set("isolation.level", "read_committed")
         // The end of a partition is told, since the newest records of a transactional topic are markers, not records.
         .set("enable.partition.eof", "true")
-        .create_with_context(Logged)
+        .create_with_context(Logged::default())
         .map_err(|source| IngestError::Client { what: "reading", source })?;
-    let unreachable =
-        |source| IngestError::Unreachable { brokers: cluster.brokers.clone(), request: "describe a topic", source };
+    let unreachable = unreachable(&consumer, &cluster.brokers, "describe a topic");
     let unreadable = |source| IngestError::Read { topics: vec![topic.to_owned()], source };
     let metadata = consumer.fetch_metadata(Some(topic), REQUEST_MAX).map_err(unreachable)?;
     let (mut list, mut open) = (TopicPartitionList::new(), HashSet::new());

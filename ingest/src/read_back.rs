@@ -38,7 +38,7 @@ impl Reader {
             .set("isolation.level", "read_committed")
             .set("fetch.wait.max.ms", "20")
             .set("queued.max.messages.kbytes", "16384")
-            .create_with_context(Logged)
+            .create_with_context(Logged::default())
             .map_err(|source| IngestError::Client { what: "reading", source })?;
         let consumer = Arc::new(consumer);
         let (asked, of, name) = (Arc::clone(&consumer), cluster.brokers, topic.to_owned());
@@ -95,7 +95,8 @@ fn assign_all(consumer: &StreamConsumer<Logged>, brokers: &str, topic: &str, fro
     let metadata = consumer.fetch_metadata(Some(topic), REQUEST_MAX).map_err(|source| IngestError::Unreachable {
         brokers: brokers.to_owned(),
         request: "describe a topic",
-        source,
+        heard: None,
+        source: Box::new(source),
     })?;
     let unreadable = |source| IngestError::Read { topics: vec![topic.to_owned()], source };
     let mut list = TopicPartitionList::new();

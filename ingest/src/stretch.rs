@@ -1,7 +1,7 @@
 //! A stretch of a topic, from a time to the end as it was when one looked: read by whoever wants it, in as many sittings as it
 //! takes, without joining a group and without leaving a trace.
 
-use crate::client::{Logged, REQUEST_MAX, settings};
+use crate::client::{Logged, REQUEST_MAX, settings, unreachable};
 use crate::cluster::Cluster;
 use crate::read_back::to_record;
 use crate::{IngestError, Record};
@@ -40,8 +40,7 @@ impl Stretch {
 /// What each partition of `topic` holds since `since`; without it, all. Blocks.
 pub fn look(cluster: &Cluster, topic: &str, since: Option<Millis>) -> Result<BTreeMap<i32, Stretch>, IngestError> {
     let consumer = consumer(cluster)?;
-    let unreachable =
-        |source| IngestError::Unreachable { brokers: cluster.brokers.clone(), request: "describe a topic", source };
+    let unreachable = unreachable(&consumer, &cluster.brokers, "describe a topic");
     let unreadable = |source| IngestError::Read { topics: vec![topic.to_owned()], source };
     let metadata = consumer.fetch_metadata(Some(topic), REQUEST_MAX).map_err(unreachable)?;
     let (mut stretches, mut times) = (BTreeMap::new(), TopicPartitionList::new());
@@ -120,7 +119,7 @@ fn consumer(cluster: &Cluster) -> Result<BaseConsumer<Logged>, IngestError> {
         .set("auto.offset.reset", "error")
         .set("isolation.level", "read_committed")
         .set("enable.partition.eof", "true")
-        .create_with_context(Logged)
+        .create_with_context(Logged::default())
         .map_err(|source| IngestError::Client { what: "reading", source })
 }
 

@@ -1,7 +1,7 @@
 //! What is so of a cluster, as far as an engine depends on it: topics, their settings, their offsets, what a group has
 //! committed, what may be written. Leaves no trace but an aborted transaction, and that only where it is asked for.
 
-use crate::client::{Logged, producer_settings, settings};
+use crate::client::{Logged, producer_settings, settings, unreachable};
 use crate::cluster::Cluster;
 use crate::{IngestError, Partition};
 use rdkafka::TopicPartitionList;
@@ -52,7 +52,7 @@ pub async fn look(cluster: &Cluster, group: &str, topics: &[String]) -> Result<S
     let asked = tokio::task::spawn_blocking(move || ask(&of, &group, &names)).await;
     let mut survey = asked.unwrap_or(Err(IngestError::Ended { what: "look at the cluster" }))?;
     let admin: AdminClient<Logged> = settings(cluster)
-        .create_with_context(Logged)
+        .create_with_context(Logged::default())
         .map_err(|source| IngestError::Client { what: "describing topics", source })?;
     let names: Vec<String> =
         survey.topics.iter().filter(|(_, facts)| facts.is_ok()).map(|(name, _)| name.clone()).collect();
@@ -73,10 +73,10 @@ pub async fn look(cluster: &Cluster, group: &str, topics: &[String]) -> Result<S
 fn ask(cluster: &Cluster, group: &str, names: &[String]) -> Result<Survey, IngestError> {
     let mut settings = settings(cluster);
     settings.set("group.id", group).set("enable.auto.commit", "false");
-    let consumer: BaseConsumer<Logged> =
-        settings.create_with_context(Logged).map_err(|source| IngestError::Client { what: "looking", source })?;
-    let unreachable =
-        |source| IngestError::Unreachable { brokers: cluster.brokers.clone(), request: "describe the cluster", source };
+    let consumer: BaseConsumer<Logged> = settings
+        .create_with_context(Logged::default())
+        .map_err(|source| IngestError::Client { what: "looking", source })?;
+    let unreachable = unreachable(&consumer, &cluster.brokers, "describe the cluster");
     let (mut survey, mut list) = (Survey::default(), TopicPartitionList::new());
     for name in names {
         let metadata = consumer.fetch_metadata(Some(name), ASK_MAX).map_err(unreachable)?;
@@ -145,8 +145,9 @@ fn try_writing(
 ) -> Result<BTreeMap<String, Option<String>>, IngestError> {
     let mut settings = producer_settings(cluster);
     settings.set("transactional.id", id).set("message.timeout.ms", "9000").set("transaction.timeout.ms", "10000");
-    let producer: FutureProducer<Logged> =
-        settings.create_with_context(Logged).map_err(|source| IngestError::Client { what: "writing", source })?;
+    let producer: FutureProducer<Logged> = settings
+        .create_with_context(Logged::default())
+        .map_err(|source| IngestError::Client { what: "writing", source })?;
     let failed = |source| IngestError::Commit { member: id.to_owned(), source };
     producer.init_transactions(ASK_MAX).map_err(failed)?;
     let runtime = tokio::runtime::Builder::new_current_thread()

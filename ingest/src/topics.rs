@@ -1,7 +1,7 @@
 //! Topics, made where missing.
 
 use crate::IngestError;
-use crate::client::{Logged, RECORD_BYTES_MAX, REQUEST_MAX, settings};
+use crate::client::{Logged, RECORD_BYTES_MAX, REQUEST_MAX, settings, unreachable};
 use crate::cluster::Cluster;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -45,15 +45,19 @@ impl TopicSpec {
 /// a leader. A topic that exists is no error.
 pub async fn create(cluster: impl Into<Cluster>, topics: &[TopicSpec]) -> Result<(), IngestError> {
     let cluster = cluster.into();
+    // A client for such requests hears nothing of why no broker answers it.
+    let (reached, first) = (cluster.clone(), topics.first().map(|topic| topic.name.clone()));
+    blocking(move || reach(&reached, first.as_deref())).await?;
     let admin: AdminClient<Logged> = settings(&cluster)
-        .create_with_context(Logged)
+        .create_with_context(Logged::default())
         .map_err(|source| IngestError::Client { what: "creating topics", source })?;
     let new: Vec<NewTopic<'_>> = topics.iter().map(new_topic).collect();
     let options = AdminOptions::new().request_timeout(Some(REQUEST_MAX)).operation_timeout(Some(REQUEST_MAX));
     let results = admin.create_topics(&new, &options).await.map_err(|source| IngestError::Unreachable {
         brokers: cluster.brokers.clone(),
         request: "create topics",
-        source,
+        heard: None,
+        source: Box::new(source),
     })?;
     for result in results {
         match result {
@@ -62,22 +66,34 @@ pub async fn create(cluster: impl Into<Cluster>, topics: &[TopicSpec]) -> Result
         }
     }
     let topics = topics.to_vec();
-    tokio::task::spawn_blocking(move || await_leaders(&cluster, &topics))
-        .await
-        .unwrap_or(Err(IngestError::Ended { what: "topic check" }))
+    blocking(move || await_leaders(&cluster, &topics)).await
 }
 
 /// Partitions of `topic`; 0 where there is no such topic, or none that we may see.
 pub async fn partitions(cluster: impl Into<Cluster>, topic: &str) -> Result<usize, IngestError> {
     let (cluster, topic) = (cluster.into(), topic.to_owned());
-    let ask = move || {
-        let consumer: BaseConsumer =
-            settings(&cluster).create().map_err(|source| IngestError::Client { what: "reading metadata", source })?;
-        let metadata = consumer.fetch_metadata(Some(&topic), REQUEST_MAX).map_err(|source| {
-            IngestError::Unreachable { brokers: cluster.brokers.clone(), request: "describe a topic", source }
-        })?;
-        Ok(metadata.topics().iter().map(|topic| topic.partitions().len()).sum())
-    };
+    blocking(move || reach(&cluster, Some(&topic))).await
+}
+
+/// Asks for a topic, or for whatever there is; says how many partitions that is.
+fn reach(cluster: &Cluster, topic: Option<&str>) -> Result<usize, IngestError> {
+    let consumer = consumer(cluster)?;
+    let metadata = consumer.fetch_metadata(topic, REQUEST_MAX).map_err(unreachable(
+        &consumer,
+        &cluster.brokers,
+        "describe its topics",
+    ))?;
+    Ok(metadata.topics().iter().map(|topic| topic.partitions().len()).sum())
+}
+
+fn consumer(cluster: &Cluster) -> Result<BaseConsumer<Logged>, IngestError> {
+    let consumer = settings(cluster).create_with_context(Logged::default());
+    consumer.map_err(|source| IngestError::Client { what: "reading metadata", source })
+}
+
+async fn blocking<T: Send + 'static>(
+    ask: impl FnOnce() -> Result<T, IngestError> + Send + 'static,
+) -> Result<T, IngestError> {
     tokio::task::spawn_blocking(ask).await.unwrap_or(Err(IngestError::Ended { what: "topic check" }))
 }
 
@@ -92,14 +108,12 @@ fn new_topic(topic: &TopicSpec) -> NewTopic<'_> {
 
 /// Returns once every partition of `topics` has a leader. Paced by the broker: each turn is a request and its answer.
 fn await_leaders(cluster: &Cluster, topics: &[TopicSpec]) -> Result<(), IngestError> {
-    let consumer: BaseConsumer =
-        settings(cluster).create().map_err(|source| IngestError::Client { what: "reading metadata", source })?;
+    let consumer = consumer(cluster)?;
+    let unreachable = unreachable(&consumer, &cluster.brokers, "describe its topics");
     let started = Instant::now();
     for topic in topics {
         loop {
-            let metadata = consumer.fetch_metadata(Some(&topic.name), ANSWER_MAX).map_err(|source| {
-                IngestError::Unreachable { brokers: cluster.brokers.clone(), request: "describe a topic", source }
-            })?;
+            let metadata = consumer.fetch_metadata(Some(&topic.name), ANSWER_MAX).map_err(unreachable)?;
             let partitions = metadata.topics().iter().flat_map(|t| t.partitions());
             let (led, all) = partitions.fold((0, 0), |(led, all), p| (led + usize::from(p.leader() >= 0), all + 1));
             if all > 0 && led == all {

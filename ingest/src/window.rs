@@ -1,6 +1,6 @@
 //! The records of a topic between two times, without joining a group and without leaving a trace.
 
-use crate::client::{Logged, REQUEST_MAX, settings};
+use crate::client::{Logged, REQUEST_MAX, settings, unreachable};
 use crate::cluster::Cluster;
 use crate::read_back::to_record;
 use crate::{IngestError, Record};
@@ -28,10 +28,10 @@ pub fn each(
         .set("enable.auto.commit", "false")
         .set("isolation.level", "read_committed")
         .set("enable.partition.eof", "true");
-    let consumer: BaseConsumer<Logged> =
-        settings.create_with_context(Logged).map_err(|source| IngestError::Client { what: "reading", source })?;
-    let unreachable =
-        |source| IngestError::Unreachable { brokers: cluster.brokers.clone(), request: "describe a topic", source };
+    let consumer: BaseConsumer<Logged> = settings
+        .create_with_context(Logged::default())
+        .map_err(|source| IngestError::Client { what: "reading", source })?;
+    let unreachable = unreachable(&consumer, &cluster.brokers, "describe a topic");
     let unreadable = |source| IngestError::Read { topics: vec![topic.to_owned()], source };
     let metadata = consumer.fetch_metadata(Some(topic), REQUEST_MAX).map_err(unreachable)?;
     let mut times = TopicPartitionList::new();

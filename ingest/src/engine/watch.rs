@@ -6,7 +6,7 @@
 //! is told. So whoever sees that joins the group for a moment, under no name: that is a rebalance.
 
 use super::{Delivery, EngineConfig, Membership, Meters};
-use crate::client::{Logged, settings};
+use crate::client::{log, settings};
 use crate::cluster::Cluster;
 use crate::owners::{Looker, Owners};
 use crate::{IngestError, Partition};
@@ -129,10 +129,10 @@ struct Visitor {
 
 impl ClientContext for Visitor {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Logged.log(level, facility, message);
+        log(level, facility, message);
     }
     fn error(&self, error: KafkaError, reason: &str) {
-        Logged.error(error, reason);
+        tracing::warn!(%error, reason, "kafka client error");
     }
 }
 

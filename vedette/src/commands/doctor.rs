@@ -7,7 +7,7 @@ use crate::doctor::{
     Row, Sample, Status, needed, of_access, of_clock, of_decoder, of_disk, of_owners, of_retention, of_secret,
     of_topics, table,
 };
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use cert_manager::est::server::wall_clock;
 use ingest::checkpoint::{Bucket, CheckpointStore as _};
 use ingest::cluster::Cluster;
@@ -41,8 +41,7 @@ async fn of_kafka(args: &Doctor, config: &Config, cluster: &Cluster) -> Vec<Row>
         Ok(survey) => survey,
         Err(error) => {
             let why = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-            let next = "check `kafka.brokers` (or --brokers), `kafka.tls`, `kafka.sasl`, and that the broker runs";
-            return vec![Row::fail("brokers", format!("{error}{why}"), next)];
+            return vec![Row::fail("brokers", format!("{error}{why}"), failure::advice(&error))];
         }
     };
     let mut rows = vec![Row::ok("brokers", cluster.brokers.clone())];

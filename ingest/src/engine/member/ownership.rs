@@ -74,7 +74,8 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
         let config = Arc::clone(&self.config);
         let unreachable = |request| {
             let brokers = config.cluster.brokers.clone();
-            move |source| IngestError::Unreachable { brokers, request, source }
+            // What was heard is in the log: this consumer is polled.
+            move |source| IngestError::Unreachable { brokers, request, heard: None, source: Box::new(source) }
         };
         let committed = self
             .consumer
