@@ -28,7 +28,7 @@ pub struct Stretch {
 impl Stretch {
     /// Offsets from its start to its end.
     pub fn len(self) -> u64 {
-        u64::try_from(self.to - self.from).unwrap_or(0)
+        self.to.checked_sub(self.from).and_then(|offsets| u64::try_from(offsets).ok()).unwrap_or(0)
     }
 
     /// Whether there is nothing to read.

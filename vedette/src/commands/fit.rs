@@ -1,6 +1,6 @@
 //! `vedette fit`: from the honest sessions of data sets, or the traffic of a topic, to a model file.
 
-mod kept; // what a reading of a topic has brought so far
+pub mod kept; // what a reading of a topic has brought so far
 mod topic; // a topic → sessions
 
 use crate::cli::Fit;

@@ -10,7 +10,7 @@ use schema::Call;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{BufRead, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +35,11 @@ impl Begun {
         let Self { topic, since, format, key, .. } = self;
         (topic, since, format, key) == (&asked.topic, &asked.since, &asked.format, &asked.key)
     }
+
+    /// Whether its offsets are such as a log has.
+    fn is_sound(&self) -> bool {
+        self.stretches.values().all(|Stretch { from, to, log_start }| [from, to, log_start].iter().all(|at| **at >= 0))
+    }
 }
 
 /// The calls of one record.
@@ -48,16 +53,27 @@ struct Line {
     calls: Vec<Call>,
 }
 
+/// What has been read so far.
+#[derive(Debug, Default, PartialEq)]
+pub struct Held {
+    /// What is read, where the file says so.
+    pub begun: Option<Begun>,
+    /// By partition: the offset after its last record that is there.
+    pub next: BTreeMap<i32, i64>,
+    /// The calls, by partition, in order.
+    pub by_partition: BTreeMap<i32, Vec<Call>>,
+    /// How many.
+    pub calls: u64,
+    /// Records, and parts of them, that could not be read.
+    pub dead: u64,
+}
+
 /// The file, and what is in it.
 #[derive(Debug)]
 pub struct Kept {
     path: PathBuf,
     file: Option<BufWriter<File>>,
-    begun: Option<Begun>,
-    next: BTreeMap<i32, i64>,
-    by_partition: BTreeMap<i32, Vec<Call>>,
-    calls: u64,
-    dead: u64,
+    held: Held,
 }
 
 impl Kept {
@@ -65,15 +81,7 @@ impl Kept {
     pub fn open(model: &Path, go_on: bool, asked: &Begun) -> Result<Self, Failure> {
         let mut path = model.as_os_str().to_owned();
         path.push(".reading");
-        let mut kept = Self {
-            path: path.into(),
-            file: None,
-            begun: None,
-            next: BTreeMap::new(),
-            by_partition: BTreeMap::new(),
-            calls: 0,
-            dead: 0,
-        };
+        let mut kept = Self { path: path.into(), file: None, held: Held::default() };
         if go_on && kept.path.exists() {
             kept.load(asked)?;
         }
@@ -97,36 +105,36 @@ impl Kept {
 
     /// What an interrupted reading was reading.
     pub fn begun(&self) -> Option<&Begun> {
-        self.begun.as_ref()
+        self.held.begun.as_ref()
     }
 
     /// Calls that are there.
     pub fn calls(&self) -> u64 {
-        self.calls
+        self.held.calls
     }
 
     /// Records, and parts of them, that could not be read.
     pub fn dead(&self) -> u64 {
-        self.dead
+        self.held.dead
     }
 
     /// The offset after the last record of `partition` that is there.
     pub fn next(&self, partition: i32) -> Option<i64> {
-        self.next.get(&partition).copied()
+        self.held.next.get(&partition).copied()
     }
 
     /// So many more could not be read.
     pub fn count_dead(&mut self, dead: u64) {
-        self.dead += dead;
+        self.held.dead = self.held.dead.saturating_add(dead);
     }
 
     /// Adds the calls of the record before `next`.
     pub fn keep(&mut self, partition: i32, next: i64, calls: Vec<Call>) -> Result<(), Failure> {
-        let line = Line { partition, next, dead: self.dead, calls };
+        let line = Line { partition, next, dead: self.held.dead, calls };
         if let Some(file) = &mut self.file {
             write(file, &line).map_err(|source| Failure::Write { path: self.path.clone(), source })?;
         }
-        self.take(line)
+        self.held.take(line)
     }
 
     /// What is kept is in the file.
@@ -137,7 +145,7 @@ impl Kept {
 
     /// The calls, by partition, in order.
     pub fn take_calls(&mut self) -> BTreeMap<i32, Vec<Call>> {
-        std::mem::take(&mut self.by_partition)
+        std::mem::take(&mut self.held.by_partition)
     }
 
     /// The model is written: the file goes.
@@ -148,6 +156,52 @@ impl Kept {
         }
     }
 
+    fn load(&mut self, asked: &Begun) -> Result<(), Failure> {
+        let unreadable = |source| Failure::Read { path: self.path.clone(), source };
+        let mut file = OpenOptions::new().read(true).write(true).open(&self.path).map_err(unreadable)?;
+        let (held, whole) = Held::read(BufReader::new(&file), &self.path, asked)?;
+        if held.begun.is_some() {
+            file.set_len(whole).and_then(|()| file.seek(SeekFrom::End(0))).map_err(unreadable)?;
+            self.file = Some(BufWriter::with_capacity(BUFFER_BYTES, file));
+        }
+        self.held = held;
+        Ok(())
+    }
+}
+
+impl Held {
+    /// What is in a file at `path`, where it is of the reading that is asked for, and how many bytes of it are whole lines.
+    pub fn read(mut lines: impl BufRead, path: &Path, asked: &Begun) -> Result<(Self, u64), Failure> {
+        let unreadable = |source| Failure::Read { path: path.into(), source };
+        let (mut held, mut line, mut whole) = (Self::default(), Vec::new(), 0u64);
+        loop {
+            line.clear();
+            let read = (&mut lines).take(LINE_BYTES_MAX).read_until(b'\n', &mut line).map_err(unreadable)?;
+            if !line.ends_with(b"\n") {
+                break; // the end, or where it was cut off
+            }
+            match &held.begun {
+                None => match serde_json::from_slice::<Begun>(&line) {
+                    Ok(begun) if begun.answers(asked) && begun.is_sound() => held.begun = Some(begun),
+                    _ => break, // of another reading
+                },
+                Some(begun) => match serde_json::from_slice::<Line>(&line) {
+                    Ok(line) if held.goes_on(begun, &line) => held.take(line)?,
+                    _ => break, // damaged: from here on it is read again
+                },
+            }
+            whole += read as u64;
+        }
+        Ok((held, whole))
+    }
+
+    /// Whether `line` may come next: after what is there of its partition, and within what is read of it.
+    fn goes_on(&self, begun: &Begun, line: &Line) -> bool {
+        let Some(stretch) = begun.stretches.get(&line.partition) else { return false };
+        let before = self.next.get(&line.partition).copied().unwrap_or(stretch.from);
+        before < line.next && line.next <= stretch.to
+    }
+
     fn take(&mut self, line: Line) -> Result<(), Failure> {
         self.calls += line.calls.len() as u64;
         if self.calls > CALLS_MAX {
@@ -156,38 +210,6 @@ impl Kept {
         self.next.insert(line.partition, line.next);
         self.dead = line.dead;
         self.by_partition.entry(line.partition).or_default().extend(line.calls);
-        Ok(())
-    }
-
-    fn load(&mut self, asked: &Begun) -> Result<(), Failure> {
-        let path = self.path.clone();
-        let unreadable = |source| Failure::Read { path: path.clone(), source };
-        let file = OpenOptions::new().read(true).write(true).open(&self.path).map_err(unreadable)?;
-        let mut lines = BufReader::new(&file);
-        let (mut line, mut whole) = (Vec::new(), 0u64);
-        loop {
-            line.clear();
-            let read = (&mut lines).take(LINE_BYTES_MAX).read_until(b'\n', &mut line).map_err(unreadable)?;
-            if !line.ends_with(b"\n") {
-                break; // the end, or where it was cut off
-            }
-            match &self.begun {
-                None => match serde_json::from_slice::<Begun>(&line) {
-                    Ok(begun) if begun.answers(asked) => self.begun = Some(begun),
-                    _ => return Ok(()), // of another reading
-                },
-                Some(_) => match serde_json::from_slice(&line) {
-                    Ok(line) => self.take(line)?,
-                    Err(_) => break,
-                },
-            }
-            whole += read as u64;
-        }
-        if self.begun.is_some() {
-            let mut file = file;
-            file.set_len(whole).and_then(|()| file.seek(SeekFrom::End(0))).map_err(unreadable)?;
-            self.file = Some(BufWriter::with_capacity(BUFFER_BYTES, file));
-        }
         Ok(())
     }
 }
@@ -249,6 +271,35 @@ mod tests {
         assert_eq!(again.take_calls()[&0], [call(1), call(2), call(3)]);
         again.done().unwrap();
         assert!(!file.exists());
+    }
+
+    #[test]
+    fn a_file_is_gone_on_with_up_to_where_it_is_damaged() {
+        let head = serde_json::to_string(&asked("t")).unwrap();
+        let line = |partition: i32, next: i64| {
+            format!("{{\"partition\":{partition},\"next\":{next},\"dead\":0,\"calls\":[]}}")
+        };
+        let read = |lines: &[String]| {
+            let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+            Held::read(text.as_bytes(), Path::new("f"), &asked("t")).unwrap().0
+        };
+        for damaged in [
+            line(0, 4),  // once more
+            line(0, 3),  // back
+            line(0, 91), // beyond the end
+            line(0, i64::MIN),
+            line(1, 4), // of a partition that is not read
+            line(0, 5).replace("[]", "[1]"),
+        ] {
+            let held = read(&[head.clone(), line(0, 4), damaged.clone(), line(0, 6)]);
+            assert_eq!(held.next, [(0, 4)].into(), "{damaged}");
+        }
+        assert_eq!(read(&[head.clone(), line(0, 4), line(0, 90)]).next, [(0, 90)].into());
+        // Offsets that no log has: their distance is no number.
+        let far =
+            Begun { stretches: [(0, Stretch { from: i64::MIN, to: i64::MAX, log_start: 0 })].into(), ..asked("t") };
+        assert_eq!(read(&[serde_json::to_string(&far).unwrap(), line(0, 4)]), Held::default());
+        assert!(far.stretches[&0].is_empty());
     }
 
     #[test]

@@ -80,7 +80,7 @@ fn read(cluster: &Cluster, begun: &Begun, decoder: &Decoder, key: &TenantKey, ke
         .iter()
         .map(|(number, stretch)| (*number, Stretch { from: kept.next(*number).unwrap_or(stretch.from), ..*stretch }))
         .collect();
-    let total: u64 = open.values().map(|stretch| stretch.len()).sum();
+    let total = open.values().fold(0u64, |total, stretch| total.saturating_add(stretch.len()));
     let mut progress = Progress::start("reading records", total as usize);
     let mut at: BTreeMap<i32, i64> = open.iter().map(|(number, stretch)| (*number, stretch.from)).collect();
     stretch::read(cluster, &begun.topic, &open, |record: Record| {
