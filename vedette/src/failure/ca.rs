@@ -1,0 +1,29 @@
+//! What to do where the authority of the devices cannot do what is asked.
+
+use super::Failure;
+use cert_manager::ca::CaError;
+use cert_manager::ledger::LedgerError;
+
+impl From<CaError> for Failure {
+    fn from(source: CaError) -> Self {
+        let advice = match &source {
+            CaError::File { .. } => "check that --dir names the authority's folder, and that this user may write there",
+            CaError::Content { .. } => {
+                "--dir names the folder that `vedette ca init` made; a damaged file comes back from a backup"
+            }
+            CaError::Exists(_) => "nothing was changed; name another --dir, or use the authority that is there",
+            CaError::Threshold { .. } => {
+                "bring the newest root keys (`root-N-*.key`) back into `offline/`, or ask for fewer signatures than keys"
+            }
+            CaError::NoOperator(_) => "`operators/` under --dir has a folder for each; nothing was changed",
+            CaError::WhichKey { .. } => "name the key of the party you believe with --key; `vedette ca list` shows it",
+            CaError::Ledger(LedgerError::UnknownDevice(_)) => {
+                "`vedette ca list` names the devices; a new one needs `vedette ca token`"
+            }
+            CaError::Ledger(_) => "check the disk under --dir; nothing was written",
+            CaError::Trust(_) => "root documents are damaged; bring `root/` back from a backup",
+            _ => "check the files under --dir; nothing was changed",
+        };
+        Self::Ca { source: Box::new(source), advice }
+    }
+}
