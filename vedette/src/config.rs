@@ -20,7 +20,7 @@ pub struct Config {
     pub sessions: Sessions,
     /// What `engine` keeps and writes.
     pub engine: Engine,
-    /// What `engine` tells of itself, beside `/metrics`.
+    /// What `engine` and `policy` tell of themselves, beside `/metrics`.
     pub telemetry: Telemetry,
     /// What keeps raw text out.
     pub seal: Seal,
@@ -171,9 +171,9 @@ pub struct Engine {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Telemetry {
-    /// A collector that every alert is sent to as a span of the caller's trace, by OTLP over HTTP: its `https://` URL
-    /// (`http://` on the loopback) without `/v1/traces`. Needs a build with the feature `otlp`. Default: empty, which means
-    /// none.
+    /// A collector that alerts, and decisions other than allow, are sent to as spans of the callers' traces, by OTLP over HTTP: its
+    /// `https://` URL (`http://` on the loopback) without `/v1/traces`. Needs a build with the feature `otlp`. Default: empty,
+    /// which means none.
     pub otlp_endpoint: String,
     /// Authorities that vouch for it, as PEM. Default: those of this machine.
     pub otlp_authorities: PathBuf,

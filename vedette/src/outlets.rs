@@ -151,4 +151,4 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

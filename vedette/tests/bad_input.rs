@@ -146,6 +146,8 @@ fn a_policy_that_does_not_parse_is_refused_with_its_place() {
 fn a_collector_is_refused_by_a_build_that_sends_no_traces_before_anything_is_begun() {
     let world = World::new();
     std::fs::write(world.path("vedette.toml"), "[telemetry]\notlp_endpoint = \"http://127.0.0.1:4318\"\n").unwrap();
-    let report = world.refused("engine --brokers 127.0.0.1:1", &[]);
-    says(&report, &["vedette::telemetry::no_otlp", "`telemetry.otlp_endpoint`", "--features otlp"]);
+    for command in ["engine --brokers 127.0.0.1:1", "policy --listen 127.0.0.1:0 --listen-grpc 127.0.0.1:0"] {
+        let report = world.refused(command, &[]);
+        says(&report, &["vedette::telemetry::no_otlp", "`telemetry.otlp_endpoint`", "--features otlp"]);
+    }
 }

@@ -54,7 +54,7 @@ async fn every_logged_decision_is_derived_again_to_the_same_bits() {
     let mut config = Config::default();
     config.policy.mode = Mode::Enforce;
     let mut state = state(&config, detector.clone());
-    let log = server::Log::open(Some(&path), None).unwrap();
+    let log = server::Log::open(Some(&path), None, None).unwrap();
     state.log = Some(log.decisions.clone());
     for call in calls.iter().take(600) {
         let request = RawCall { phase: Phase::Request, status: None, result: None, result_bytes: None, ..call.clone() };

@@ -37,7 +37,7 @@ async fn decisions_are_published_in_one_chain_and_calls_under_the_gateways_id() 
     let kafka = MockKafka::start(&vedette::topics::with_partitions(1)).unwrap();
     let config = Config::default();
     let publisher = Publisher::start(kafka.bootstrap(), &config).unwrap();
-    let log = Log::open(None, Some(publisher.log().unwrap())).unwrap();
+    let log = Log::open(None, Some(publisher.log().unwrap()), None).unwrap();
     let mut state = state(&config);
     (state.log, state.seen) = (Some(log.decisions.clone()), publisher.seen.clone());
 
@@ -83,7 +83,7 @@ async fn without_kafka_questions_are_answered_all_the_same() {
     let config = Config::default();
     // Nothing listens on port 1.
     let publisher = Publisher::start("127.0.0.1:1", &config).unwrap();
-    let log = Log::open(None, Some(publisher.log().unwrap())).unwrap();
+    let log = Log::open(None, Some(publisher.log().unwrap()), None).unwrap();
     let mut state = state(&config);
     (state.log, state.seen) = (Some(log.decisions.clone()), publisher.seen.clone());
     let state = Arc::new(state);

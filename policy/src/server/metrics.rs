@@ -47,6 +47,7 @@ fn describe() {
         ("vedette_policy_allowlisted_total", "Decisions that an allowlist turned."),
         ("vedette_policy_budget_breaches_total", "Calls over a route's time budget, by segment."),
         ("vedette_policy_log_dropped_total", "Decisions that could not be logged."),
+        ("vedette_policy_spans_total", "Spans of decisions for a collector, by how they ended."),
         ("vedette_policy_sightings_dropped_total", "Calls that could not be published as they were seen."),
         ("vedette_policy_kafka_lost_total", "Records taken to be published that Kafka did not take in time."),
         ("vedette_policy_results_lost_total", "Results that did not reach the scorer."),

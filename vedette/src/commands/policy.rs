@@ -3,9 +3,11 @@
 mod certificate; // how a device stands with its authority
 mod log; // decisions onto disk and into Kafka
 mod publish; // decisions and sightings into Kafka
+#[cfg(any(feature = "otlp", test))]
+mod spans; // decisions into the callers' traces
 mod watch; // files that are read again
 
-pub use log::Log;
+pub use log::{Log, Tell};
 pub use publish::Publisher;
 pub use watch::{CertificateFiles, Watch};
 
@@ -20,6 +22,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
@@ -34,6 +37,7 @@ pub async fn run(args: &PolicyCommand, file: Option<&Path>, config: &Config) -> 
     let address = args.listen.as_ref().unwrap_or(&config.policy.listen);
     let grpc = args.listen_grpc.as_ref().unwrap_or(&config.policy.listen_grpc);
     let tls = tls(&config.policy.tls)?;
+    let traces = traces(&config, address)?;
     let (listener, grpc_listener) = (bind(address, tls.is_some()).await?, bind(grpc, tls.is_some()).await?);
     let mode = parts.mode;
     server::record_metrics();
@@ -43,7 +47,8 @@ pub async fn run(args: &PolicyCommand, file: Option<&Path>, config: &Config) -> 
         Some(brokers) => Some(Publisher::start(brokers, &config)?),
         None => None,
     };
-    let log = log(&config.policy.log_file, publisher.as_ref())?;
+    let (tell, traced) = traces.map(|Traces { tell, close }| (tell, close)).unzip();
+    let log = log(&config.policy.log_file, publisher.as_ref(), tell)?;
     state.log = log.as_ref().map(|log| log.decisions.clone());
     state.seen = publisher.as_ref().and_then(|publisher| publisher.seen.clone());
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -66,6 +71,9 @@ pub async fn run(args: &PolicyCommand, file: Option<&Path>, config: &Config) -> 
     if let Some(log) = log {
         log.close();
     }
+    if let Some(traced) = traced {
+        traced.await;
+    }
     if let Some(publisher) = publisher {
         tokio::task::block_in_place(|| publisher.close());
     }
@@ -73,14 +81,36 @@ pub async fn run(args: &PolicyCommand, file: Option<&Path>, config: &Config) -> 
     Ok(())
 }
 
-/// Where decisions are logged: a file, Kafka, both, or nowhere.
-fn log(file: &Path, publisher: Option<&Publisher>) -> Result<Option<Log>, Failure> {
+/// Where decisions are logged: a file, Kafka, traces, several of these, or nowhere.
+fn log(file: &Path, publisher: Option<&Publisher>, tell: Option<Tell>) -> Result<Option<Log>, Failure> {
     let file = Some(file).filter(|file| !file.as_os_str().is_empty());
     let kafka = publisher.map(Publisher::log).transpose()?;
-    if file.is_none() && kafka.is_none() {
+    if file.is_none() && kafka.is_none() && tell.is_none() {
         return Ok(None);
     }
-    Log::open(file, kafka).map(Some)
+    Log::open(file, kafka, tell).map(Some)
+}
+
+/// How decisions get into the callers' traces.
+struct Traces {
+    tell: Tell,
+    /// Waits for what is on its way.
+    close: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+#[cfg(any(feature = "otlp", test))]
+fn traces(config: &Config, address: &str) -> Result<Option<Traces>, Failure> {
+    if config.telemetry.otlp_endpoint.is_empty() {
+        return Ok(None);
+    }
+    let spans = spans::Spans::start(crate::outlets::Collector::configured(config, format!("policy/{address}"))?);
+    let teller = spans.teller();
+    Ok(Some(Traces { tell: Box::new(move |logged| teller.tell(logged)), close: Box::pin(spans.close()) }))
+}
+
+#[cfg(not(any(feature = "otlp", test)))]
+fn traces(config: &Config, _: &str) -> Result<Option<Traces>, Failure> {
+    if config.telemetry.otlp_endpoint.is_empty() { Ok(None) } else { Err(Failure::NoOtlp) }
 }
 
 /// What needs no server.

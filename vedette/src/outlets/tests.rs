@@ -19,7 +19,7 @@ async fn delivered(outlet: &Outlet, meters: &Meters) {
 
 /// A receiver that gives these answers in turn, status with headers and body, one a connection, and tells what it was sent:
 /// key and body.
-pub(super) fn receiver(answers: Vec<(&'static str, Vec<u8>)>) -> (String, mpsc::Receiver<(String, Vec<u8>)>) {
+pub(crate) fn receiver(answers: Vec<(&'static str, Vec<u8>)>) -> (String, mpsc::Receiver<(String, Vec<u8>)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (sender, received) = mpsc::channel();

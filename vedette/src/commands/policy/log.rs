@@ -1,4 +1,4 @@
-//! Decisions onto disk and into Kafka, in the order they were taken. A disk that is full drops decisions, loudly, and
+//! Decisions onto disk, into Kafka and to whoever is told, in the order they were taken. A disk that is full drops decisions, loudly, and
 //! never answers.
 
 use super::publish::ToKafka;
@@ -12,6 +12,9 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 
+/// Told of every decision.
+pub type Tell = Box<dyn Fn(&Logged) + Send>;
+
 /// Where decisions go; what is in the queue when the last sender goes is still written.
 pub struct Log {
     /// To the doors.
@@ -20,15 +23,18 @@ pub struct Log {
 }
 
 impl Log {
-    /// Goes on with the log in the file at `path`, or begins it; in Kafka a chain of this process's own.
+    /// Goes on with the log in the file at `path`, or begins it; in Kafka a chain of this process's own. `tell` must not wait.
     ///
     /// Errors: a file that cannot be opened, or whose last line is none of ours.
-    pub fn open(path: Option<&Path>, mut kafka: Option<ToKafka>) -> Result<Self, Failure> {
+    pub fn open(path: Option<&Path>, mut kafka: Option<ToKafka>, tell: Option<Tell>) -> Result<Self, Failure> {
         let mut file = path.map(Appended::open).transpose()?;
         let (decisions, mut queue) = mpsc::channel::<Logged>(QUEUE_MAX);
         let writer = std::thread::spawn(move || {
             let mut batch = Vec::with_capacity(BATCH_MAX);
             while queue.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
+                if let Some(tell) = &tell {
+                    batch.iter().for_each(tell);
+                }
                 let records: Vec<Record> = batch.drain(..).map(record).collect();
                 if let Some(kafka) = &mut kafka {
                     kafka.append(&records);
@@ -137,7 +143,7 @@ mod tests {
     }
 
     fn write(path: &Path, numbers: std::ops::Range<usize>) {
-        let log = Log::open(Some(path), None).unwrap();
+        let log = Log::open(Some(path), None, None).unwrap();
         numbers.for_each(|n| log.decisions.blocking_send(logged(n)).unwrap());
         log.close();
     }
@@ -164,7 +170,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notes.txt");
         std::fs::write(&path, "shopping\n").unwrap();
-        assert!(matches!(Log::open(Some(&path), None), Err(Failure::Log { .. })));
+        assert!(matches!(Log::open(Some(&path), None, None), Err(Failure::Log { .. })));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "shopping\n");
     }
 }
