@@ -14,7 +14,8 @@ use std::time::Duration;
 /// Takes records and writes them as Kafka lets it, each once. What finds no room, and what Kafka does not take within
 /// [`GIVEN_UP_MS`], is lost and counted.
 pub struct Offers {
-    producer: ThreadedProducer<Losses>,
+    producer: ThreadedProducer<Fates>,
+    taken: AtomicU64,
 }
 
 impl Offers {
@@ -29,25 +30,28 @@ impl Offers {
             .set("queue.buffering.max.kbytes", QUEUE_KBYTES_MAX);
         cluster.apply(&mut settings);
         let producer = settings
-            .create_with_context(Losses::default())
+            .create_with_context(Fates::default())
             .map_err(|source| IngestError::Client { what: "publishing", source })?;
-        Ok(Self { producer })
+        Ok(Self { producer, taken: AtomicU64::new(0) })
     }
 
     /// Takes `record`, at once; false when there is no room for it.
     pub fn offer(&self, record: &Output) -> bool {
-        self.producer.send(record.to_kafka()).is_ok()
+        let is_taken = self.producer.send(record.to_kafka()).is_ok();
+        self.taken.fetch_add(u64::from(is_taken), Ordering::Relaxed);
+        is_taken
     }
 
     /// Records that were taken and could not be written, so far.
     pub fn lost(&self) -> u64 {
-        self.producer.context().0.load(Ordering::Relaxed)
+        self.producer.context().lost.load(Ordering::Relaxed)
     }
 
     /// Waits until all that was taken is written or lost, at most so long. Says how many still are neither.
     pub fn close(self, within: Duration) -> u64 {
         let _ = self.producer.flush(within); // what is left is counted on the next line
-        self.producer.in_flight_count().unsigned_abs().into()
+        // The producer's own count of what is in flight has errors of brokers among it.
+        self.taken.load(Ordering::Relaxed).saturating_sub(self.producer.context().settled.load(Ordering::Acquire))
     }
 }
 
@@ -57,11 +61,15 @@ impl std::fmt::Debug for Offers {
     }
 }
 
-/// Counts what was not written.
-#[derive(Default, Clone)]
-struct Losses(Arc<AtomicU64>);
+/// What became of the records that were taken.
+#[derive(Default)]
+struct Fates {
+    /// Written or lost.
+    settled: AtomicU64,
+    lost: Arc<AtomicU64>,
+}
 
-impl ClientContext for Losses {
+impl ClientContext for Fates {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log(level, facility, message);
     }
@@ -70,13 +78,12 @@ impl ClientContext for Losses {
     }
 }
 
-impl ProducerContext for Losses {
+impl ProducerContext for Fates {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if result.is_err() {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
+        self.lost.fetch_add(u64::from(result.is_err()), Ordering::Relaxed);
+        self.settled.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -118,7 +125,7 @@ mod tests {
         let offers = Offers::new(few.with("delivery.timeout.ms", "50")).unwrap();
         let taken = (0..1_000).filter(|n| offers.offer(&record(*n))).count() as u64;
         assert!((10..1_000).contains(&taken), "{taken}");
-        let lost = Arc::clone(&offers.producer.context().0);
+        let lost = Arc::clone(&offers.producer.context().lost);
         assert_eq!(offers.close(Duration::from_secs(60)), 0);
         assert_eq!(lost.load(Ordering::Relaxed), taken);
     }
