@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 mod backtest;
+#[cfg(feature = "kafka-tls")]
+#[path = "../../../ingest/tests/support/certificates.rs"]
+mod certificates;
 mod device;
 mod doctor;
 mod door;

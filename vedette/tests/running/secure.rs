@@ -1,25 +1,12 @@
 //! An engine and a Kafka that speak TLS and SCRAM with each other. Only in a build with the feature.
 
+use crate::certificates::certificates;
 use crate::engine::{Engine, VEDETTE, ready};
 use crate::kafka::RealKafka;
 use crate::verdicts;
 use ingest::read_back::Reader;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use schema::topics;
 use std::process::Command;
-
-/// An authority, and a broker's certificate for the loopback address with its key (PKCS #8), as PEM.
-fn certificates() -> (String, String, String) {
-    let (authority_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    // A name of its own: of two certificates with one name OpenSSL takes either for its own issuer.
-    params.distinguished_name.push(DnType::CommonName, "authority of a test");
-    let authority = params.self_signed(&authority_key).unwrap();
-    let issuer = Issuer::new(params, &authority_key);
-    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-    (authority.pem(), leaf.pem(), key.serialize_pem())
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_engine_speaks_tls_and_scram_to_kafka_and_its_password_is_nowhere() {
@@ -69,6 +56,4 @@ async fn an_engine_speaks_tls_and_scram_to_kafka_and_its_password_is_nowhere() {
     told(&doctor(&secure), words);
     told(&format!("engine --brokers {secure}"), words);
     told(&doctor(broker.bootstrap()), ["SSL handshake failed", "check that the port is a TLS listener"]);
-    put("vedette.toml", "");
-    told(&doctor(&secure), ["connecting to a SSL listener", "set `kafka.tls.authorities`"]);
 }
