@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use schema::{Call, DeadLetter, Decision, ModelChange, ModelRecord, QueryRecord, Standing, Verdict};
+use schema::{Call, DeadLetter, Decision, Member, ModelChange, ModelRecord, QueryRecord, Standing, Verdict};
 
 fn check<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(bytes: &[u8]) {
     let Ok(record) = serde_json::from_slice::<T>(bytes) else { return };
@@ -20,4 +20,5 @@ fuzz_target!(|bytes: &[u8]| {
     check::<DeadLetter>(bytes);
     check::<ModelRecord>(bytes);
     check::<ModelChange>(bytes);
+    check::<Member>(bytes);
 });

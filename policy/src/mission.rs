@@ -5,10 +5,10 @@ use crate::circumstances::Fit;
 use crate::limits::{MISSION_TEXT_BYTES_MAX, MISSION_TOOLS_MAX, MISSIONS_MAX};
 use crate::shards::Shards;
 use schema::{Budgets, Call, Device, Millis, Principal, RawCall, Session, Tenant, Tool};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What a session may do. Everything that is left out is not limited.
-#[derive(Clone, PartialEq, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mission {
     /// Whose traffic. Default: `default`.
@@ -71,12 +71,7 @@ impl Default for Missions {
 impl Missions {
     /// Declares a mission; a later one for the same session takes its place.
     pub fn declare(&self, mut mission: Mission) -> Result<(), MissionError> {
-        if let Some(tools) = mission.tools.as_ref().filter(|tools| tools.len() > MISSION_TOOLS_MAX) {
-            return Err(MissionError::TooManyTools(tools.len()));
-        }
-        if let Some(text) = mission.text.as_ref().filter(|text| text.len() > MISSION_TEXT_BYTES_MAX) {
-            return Err(MissionError::TooLong(text.len()));
-        }
+        mission.check()?;
         let tenant = mission.tenant.take().map_or_else(|| "default".to_owned(), String::from);
         let key = self.key(&tenant, mission.principal.as_ref(), mission.device.as_ref(), &mission.session);
         self.0.with(key, |declared| *declared = Some(Box::new(mission)));
@@ -92,7 +87,15 @@ impl Missions {
 
     /// What was asked of the session of `raw` since its last call: handed out once.
     pub fn take_text(&self, raw: &RawCall) -> Option<String> {
-        let key = self.key(raw.tenant.as_str(), raw.principal.as_ref(), raw.device.as_ref(), &raw.session);
+        self.take(self.key(raw.tenant.as_str(), raw.principal.as_ref(), raw.device.as_ref(), &raw.session))
+    }
+
+    /// The same for a call that was sealed before what was asked was known.
+    pub fn take_text_of(&self, call: &Call) -> Option<String> {
+        self.take(self.key(call.tenant.as_str(), call.principal.as_ref(), call.device.as_ref(), &call.session))
+    }
+
+    fn take(&self, key: u64) -> Option<String> {
         self.0.change(key, |declared| declared.as_mut()?.text.take()).flatten()
     }
 
@@ -102,6 +105,17 @@ impl Missions {
 }
 
 impl Mission {
+    /// Whether it keeps within its bounds.
+    pub fn check(&self) -> Result<(), MissionError> {
+        if let Some(tools) = self.tools.as_ref().filter(|tools| tools.len() > MISSION_TOOLS_MAX) {
+            return Err(MissionError::TooManyTools(tools.len()));
+        }
+        if let Some(text) = self.text.as_ref().filter(|text| text.len() > MISSION_TEXT_BYTES_MAX) {
+            return Err(MissionError::TooLong(text.len()));
+        }
+        Ok(())
+    }
+
     fn fit(&self, call: &Call, used: Budgets, now: Millis) -> Fit {
         if self.until.is_some_and(|until| now >= until) {
             Fit::Deadline

@@ -1,6 +1,7 @@
 //! What the webhook asks. Implementations: the session's owner in this process, the owner one hop away, and what is
 //! last known of the session.
 
+use crate::{Circumstances, Mission};
 use async_trait::async_trait;
 use schema::{Call, RawCall, Standing, Verdict};
 use std::sync::Arc;
@@ -20,12 +21,14 @@ pub struct Scored {
     pub row: Vec<f64>,
     /// Probability of the call's tool after the tools before; none without a model.
     pub edge: Option<f64>,
+    /// What the owner knows beside, where that is another replica: its session's pace and mission, its principal's cost.
+    pub beside: Option<Circumstances>,
 }
 
 impl Scored {
     /// With the whole session behind it, and nothing said of features.
     pub fn new(call: Call, verdict: Verdict, standing: Option<Standing>) -> Self {
-        Self { call, verdict, standing, degraded: false, row: Vec::new(), edge: None }
+        Self { call, verdict, standing, degraded: false, row: Vec::new(), edge: None, beside: None }
     }
 }
 
@@ -56,6 +59,11 @@ pub trait Scorer: Send + Sync {
     /// Takes note of a call's result. It adds to the session and is not itself scored.
     async fn result(&self, raw: RawCall) -> Result<(), ScorerError> {
         self.score(Arc::new(raw)).await.map(drop)
+    }
+
+    /// Takes a mission to whoever owns its session; it comes back where that is here.
+    async fn mission(&self, mission: Mission) -> Result<Option<Mission>, ScorerError> {
+        Ok(Some(mission))
     }
 
     /// Why questions cannot be answered right now, for `/readyz`. Nothing to say: ready.

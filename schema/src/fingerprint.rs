@@ -109,12 +109,13 @@ impl TenantKey {
     /// The key of one session's fingerprints.
     pub(crate) fn session(&self, tenant: &str, session: &str) -> SessionKey {
         let bytes = self.derive("session", tenant, session);
+        SessionKey { low: word(&bytes, 0), high: word(&bytes, 8), id: self.id(tenant) }
+    }
+
+    /// Which key the fingerprints of that tenant's sessions are made with.
+    pub fn id(&self, tenant: &str) -> KeyId {
         let id = self.derive("fpk", tenant, "");
-        SessionKey {
-            low: word(&bytes, 0),
-            high: word(&bytes, 8),
-            id: KeyId(u32::from_le_bytes([id[0], id[1], id[2], id[3]])),
-        }
+        KeyId(u32::from_le_bytes([id[0], id[1], id[2], id[3]]))
     }
 
     /// The key of one API's query sketches: shared by the tenant's sessions, so that queries of several can be compared.

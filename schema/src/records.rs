@@ -75,6 +75,22 @@ pub struct ModelChange {
     pub digest: Digest,
 }
 
+/// A replica of the policy webhook that answers for sessions (topic [`crate::topics::MEMBERS`], keyed by its address):
+/// written again and again while it lives. A record without a value says that it has left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Record version.
+    pub v: u8,
+    /// Where it is asked about its sessions, as `host:port`. It names the replica, too.
+    pub address: String,
+    /// Tells the key that its calls are sealed with from another: 16 hex digits.
+    pub key: String,
+    /// When it began.
+    pub since: Millis,
+    /// When this was written.
+    pub at: Millis,
+}
+
 fn calls() -> String {
     crate::topics::CALLS.to_owned()
 }

@@ -21,6 +21,11 @@ pub fn seal(raw: &RawCall, key: &TenantKey) -> Call {
     SessionSeal::new(raw, key).seal(raw, key)
 }
 
+/// What the user said to the session of `call`, sealed as it would have been in the call's own record.
+pub fn seal_mission(text: &str, call: &Call, key: &TenantKey) -> Text {
+    segment::seal_text(text, &key.session(call.tenant.as_str(), call.session.as_str()))
+}
+
 /// The key of one session's fingerprints, derived once and kept for the session's later calls.
 pub struct SessionSeal(SessionKey);
 
@@ -140,6 +145,13 @@ mod tests {
         let json = serde_json::to_string(&call).unwrap().to_lowercase();
         assert!(!json.contains("hunter2") && !json.contains("zebra"), "{json}");
         assert_eq!(serde_json::from_str::<Call>(&serde_json::to_string(&call).unwrap()).unwrap(), call);
+    }
+
+    #[test]
+    fn what_the_user_said_is_sealed_alike_with_the_call_and_after_it() {
+        let with = sealed(serde_json::json!({"at":1,"tool":"t","session":"s","mission":"Pay Ada 50. Then stop."}));
+        let after = seal_mission("Pay Ada 50. Then stop.", &with, &TenantKey::new([1; 32]));
+        assert_eq!(with.mission, Some(after));
     }
 
     #[test]

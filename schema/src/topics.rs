@@ -19,7 +19,7 @@ pub const DECISIONS: &str = "agent.decisions";
 pub const DECISION_LOG: &str = "agent.decisions.log";
 /// [`crate::ModelRecord`], compacted: which model is to be used.
 pub const MODELS: &str = "agent.models";
-/// Addresses of the members that own partitions, compacted.
+/// [`crate::Member`], compacted: the replicas that answer for sessions.
 pub const MEMBERS: &str = "agent.members";
 /// [`crate::DeadLetter`]: what could not be read, and why.
 pub const DEAD: &str = "agent.calls.dead";

@@ -140,6 +140,18 @@ fn the_dead_letter() {
 }
 
 #[test]
+fn the_member() {
+    let member = Member {
+        v: RECORD_VERSION,
+        address: "vedette-0.vedette:8184".into(),
+        key: "00c0ffee00c0ffee".into(),
+        since: Millis(1_795_343_040_062),
+        at: Millis(1_795_343_041_062),
+    };
+    check("member", &member);
+}
+
+#[test]
 fn the_model_and_its_change() {
     let digest = Digest([0xef; 32]);
     let model =

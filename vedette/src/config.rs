@@ -1,9 +1,11 @@
 //! `vedette.toml`: an empty file works and equals the defaults; an unknown key is refused with the nearest known name.
 
 mod ca;
+mod members;
 mod read;
 
 pub use ca::Ca;
+pub use members::Members;
 pub use read::{ConfigError, load, load_mapping, parse};
 
 use crate::sinks::Decisions;
@@ -225,6 +227,8 @@ pub struct Policy {
     pub keys_file: PathBuf,
     /// TLS, without which nothing listens beyond loopback.
     pub tls: Tls,
+    /// Other replicas.
+    pub members: Members,
     /// Who may stand behind calls, by tokens.
     pub delegation: Delegation,
     /// How fast sessions may be.
@@ -360,6 +364,7 @@ impl Default for Policy {
             log_file: PathBuf::new(),
             keys_file: PathBuf::new(),
             tls: Tls::default(),
+            members: Members::default(),
             delegation: Delegation::default(),
             burst: policy::Burst::default(),
             routes: policy::Routes::default(),

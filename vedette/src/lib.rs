@@ -25,6 +25,9 @@ pub mod operator; // the pipeline as a fold over a partition
 pub mod outlets; // alerts → a file, a webhook
 pub mod webhook; // the pipeline behind the policy server
 
+pub mod hop; // the owner of a session, in another replica
+pub mod members; // which replica owns which sessions
+
 pub mod backtest; // two models on the same calls
 pub mod doctor; // what is amiss with an engine's surroundings
 pub mod inspection; // what a sample of a log says of itself

@@ -20,6 +20,18 @@ pub struct Who<'a> {
     session: &'a Session,
 }
 
+impl<'a> Who<'a> {
+    /// By its parts.
+    pub fn new(
+        tenant: &'a Tenant,
+        principal: Option<&'a Principal>,
+        device: Option<&'a Device>,
+        session: &'a Session,
+    ) -> Self {
+        Self { tenant, principal, device, session }
+    }
+}
+
 impl<'a> From<&'a RawCall> for Who<'a> {
     fn from(call: &'a RawCall) -> Self {
         let (principal, device) = (call.principal.as_ref(), call.device.as_ref());

@@ -24,6 +24,6 @@ pub fn with_partitions(partitions: u16) -> Vec<TopicSpec> {
     ];
     let plain = plain.into_iter().map(|name| TopicSpec::new(name, partitions));
     // In one order for all who read it.
-    let models = TopicSpec::new(topics::MODELS, 1).compacted();
-    plain.chain([TopicSpec::new(topics::STANDING, partitions).compacted(), models]).collect()
+    let [models, members] = [topics::MODELS, topics::MEMBERS].map(|name| TopicSpec::new(name, 1).compacted());
+    plain.chain([TopicSpec::new(topics::STANDING, partitions).compacted(), models, members]).collect()
 }

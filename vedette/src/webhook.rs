@@ -1,11 +1,12 @@
-//! What the policy server asks: the owner of all sessions, in this process; and what answers when the owner does not.
+//! What the policy server asks: the owner of sessions in this process (one that is elsewhere: `hop.rs`); and what answers
+//! when the owner does not.
 
 use crate::pipeline::{Judged, Parts, Pipeline};
 use async_trait::async_trait;
 use detector::SessionState;
 use lru::LruCache;
 use policy::{LastKnown, Scored, Scorer, ScorerError, Standings};
-use schema::{Call, PValue, Phase, RawCall, Verdict};
+use schema::{Call, PValue, Phase, RawCall, TenantKey, Verdict};
 use std::hash::{BuildHasher as _, RandomState};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -38,28 +39,18 @@ impl Owner {
         Self { parts, standings, hasher: RandomState::new(), shards }
     }
 
-    /// The calls of one principal, or of one session where no principal is known, are in one shard.
-    fn shard(&self, call: &Call) -> Result<MutexGuard<'_, Shard>, ScorerError> {
-        let session = call.principal.is_none().then_some(&call.session);
-        let at = self.hasher.hash_one((&call.tenant, &call.principal, session)) as usize % self.shards.len().max(1);
-        let broken = || ScorerError::Failed("an earlier call broke it".to_owned());
-        self.shards.get(at).and_then(|shard| shard.lock().ok()).ok_or_else(broken)
+    /// What its calls are sealed with.
+    pub fn key(&self) -> &TenantKey {
+        &self.parts.key
     }
 
-    /// Takes note of what a finished call left behind.
-    fn told(&self, pipeline: &mut Pipeline, call: &Call) {
-        if call.result.is_some()
-            && let Some(sketch) = pipeline.sketch(call)
-        {
-            self.standings.keep(call, sketch);
-        }
+    /// What is last known of sessions, here and elsewhere.
+    pub fn standings(&self) -> &Standings {
+        &self.standings
     }
-}
 
-#[async_trait]
-impl Scorer for Owner {
-    async fn score(&self, raw: Arc<RawCall>) -> Result<Arc<Scored>, ScorerError> {
-        let call = schema::seal(&raw, &self.parts.key);
+    /// Scores a call that was sealed under [`Owner::key`].
+    pub fn judge(&self, call: Call) -> Result<Arc<Scored>, ScorerError> {
         let key = self.hasher.hash_one((&call.tenant, &call.principal, &call.device, &call.session, &call.id));
         let mut shard = self.shard(&call)?;
         if let Some(scored) = shard.answered.get(&key) {
@@ -81,12 +72,40 @@ impl Scorer for Owner {
         Ok(scored)
     }
 
-    async fn result(&self, raw: RawCall) -> Result<(), ScorerError> {
-        let call = schema::seal(&raw, &self.parts.key);
+    /// Takes note of how a call ended, sealed likewise.
+    pub fn note(&self, call: Call) -> Result<(), ScorerError> {
         let mut shard = self.shard(&call)?;
         shard.pipeline.judge_sealed(call.clone());
         self.told(&mut shard.pipeline, &call);
         Ok(())
+    }
+
+    /// The calls of one principal, or of one session where no principal is known, are in one shard.
+    fn shard(&self, call: &Call) -> Result<MutexGuard<'_, Shard>, ScorerError> {
+        let session = call.principal.is_none().then_some(&call.session);
+        let at = self.hasher.hash_one((&call.tenant, &call.principal, session)) as usize % self.shards.len().max(1);
+        let broken = || ScorerError::Failed("an earlier call broke it".to_owned());
+        self.shards.get(at).and_then(|shard| shard.lock().ok()).ok_or_else(broken)
+    }
+
+    /// Takes note of what a finished call left behind.
+    fn told(&self, pipeline: &mut Pipeline, call: &Call) {
+        if call.result.is_some()
+            && let Some(sketch) = pipeline.sketch(call)
+        {
+            self.standings.keep(call, sketch);
+        }
+    }
+}
+
+#[async_trait]
+impl Scorer for Owner {
+    async fn score(&self, raw: Arc<RawCall>) -> Result<Arc<Scored>, ScorerError> {
+        self.judge(schema::seal(&raw, &self.parts.key))
+    }
+
+    async fn result(&self, raw: RawCall) -> Result<(), ScorerError> {
+        self.note(schema::seal(&raw, &self.parts.key))
     }
 }
 

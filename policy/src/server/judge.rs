@@ -145,7 +145,11 @@ impl AppState {
 
     fn decided(&self, scored: Arc<Scored>, shown: Circumstances, policies: &PolicySet, mode: Mode) -> Judged {
         let at = now();
-        let circumstances = self.circumstances(&scored, shown, at);
+        let circumstances = match scored.beside {
+            // What a session spends is kept where its calls are, whoever was asked.
+            Some(owner) => self.beside_the_owner(owner, &scored, shown, at),
+            None => self.circumstances(&scored, shown, at),
+        };
         let request = Request::new(&scored.call, &scored.verdict, scored.standing.as_ref())
             .degraded(scored.degraded)
             .under(circumstances);
@@ -160,6 +164,29 @@ impl AppState {
             self.forms.learn(&scored.call);
         }
         Judged { decision, scored: Some(scored), circumstances, at, own_failure: false }
+    }
+
+    /// What this replica knows of a call that it owns and another one decides about.
+    pub fn beside(&self, scored: &Scored) -> Circumstances {
+        self.circumstances(scored, Circumstances::default(), now())
+    }
+
+    /// What the owner knows, what was `shown` to this door, and what any replica knows as well as another.
+    fn beside_the_owner(
+        &self,
+        owner: Circumstances,
+        scored: &Scored,
+        shown: Circumstances,
+        now: Millis,
+    ) -> Circumstances {
+        let (_, tenant_milliunits) = self.wallets.spent(&scored.call.tenant, None, now);
+        Circumstances {
+            delegation: shown.delegation,
+            certificate: shown.certificate,
+            conformity_permille: self.forms.of(&scored.call),
+            tenant_milliunits: owner.tenant_milliunits.max(tenant_milliunits),
+            ..owner
+        }
     }
 
     /// What the door knows, beside what was `shown` to it.

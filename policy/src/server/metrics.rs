@@ -40,6 +40,7 @@ pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Response {
 fn describe() {
     describe_histogram!("vedette_policy_decide_seconds", Unit::Seconds, "From a question to its decision, by door.");
     describe_gauge!("vedette_policy_in_flight", "Questions in hand.");
+    describe_gauge!("vedette_policy_members", "Replicas that share the sessions, this one included.");
     for (name, text) in [
         ("vedette_policy_decisions_total", "Decisions, by door, what was done, what enforcing would do, degraded."),
         ("vedette_policy_refused_total", "Questions without a decision, by door and why."),
@@ -54,6 +55,12 @@ fn describe() {
         ("vedette_policy_oversize_responses_total", "Responses over the body limit, counted and not read."),
         ("vedette_policy_connections_broken_total", "Connections that ended in an error."),
         ("vedette_policy_handshakes_refused_total", "TLS handshakes that failed or took too long."),
+        (
+            "vedette_policy_forwarded_total",
+            "Calls and results taken to the replica that owns their session, by outcome.",
+        ),
+        ("vedette_policy_answered_total", "Calls and results of other replicas, by outcome."),
+        ("vedette_policy_members_ignored_total", "Records of replicas that were not believed, by why."),
         ("vedette_policy_reloads_total", "Files read again, by what they are and whether they were taken."),
     ] {
         describe_counter!(name, text);

@@ -84,7 +84,13 @@ pub(super) async fn mission(State(state): State<Arc<AppState>>, request: Request
     // The message names fields and types of ours, and places; values only where they are no known word.
     let mission: Mission = serde_json::from_slice(&bytes)
         .map_err(|error| Problem::bad(format!("no mission: line {}, column {}", error.line(), error.column())))?;
-    state.missions.declare(mission).map_err(|error| Problem::bad(error.to_string()))?;
+    mission.check().map_err(|error| Problem::bad(error.to_string()))?;
+    match state.scorer.mission(mission).await {
+        Ok(None) => {}
+        Ok(Some(own)) => state.missions.declare(own).map_err(|error| Problem::bad(error.to_string()))?,
+        Err(ScorerError::Full) => return Err(Problem::full()),
+        Err(error) => return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "scorer", error.to_string())),
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -3,15 +3,16 @@
 //! that was revoked does not stay.
 
 use arc_swap::ArcSwap;
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, client};
 
 /// Why certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,8 @@ pub struct Tls(Arc<InForce>);
 
 struct InForce {
     config: ArcSwap<ServerConfig>,
+    /// To peers: servers of the same authorities.
+    client: ArcSwap<ClientConfig>,
     replaced: watch::Sender<()>,
 }
 
@@ -61,26 +64,48 @@ impl Tls {
         for authority in certificates("clients", clients)? {
             authorities.add(authority).map_err(TlsError::Authority)?;
         }
-        let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), Arc::clone(&provider));
+        let authorities = Arc::new(authorities);
+        let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(&authorities), Arc::clone(&provider));
+        let mut of_peers = WebPkiServerVerifier::builder_with_provider(authorities, Arc::clone(&provider));
         if let Some(revoked) = revoked {
-            verifier = verifier.with_crls(lists(revoked)?);
+            let revoked = lists(revoked)?;
+            (verifier, of_peers) = (verifier.with_crls(revoked.clone()), of_peers.with_crls(revoked));
         }
         let verifier = verifier.build().map_err(TlsError::Clients)?;
+        let of_peers = of_peers.build().map_err(TlsError::Clients)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|source| TlsError::Pem { what: "key", source })?;
+        let own = certificates("certificate", certificate)?;
+        let mut client = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Pair)?
+            .with_webpki_verifier(of_peers)
+            .with_client_auth_cert(own.clone(), key.clone_key())
+            .map_err(TlsError::Pair)?;
+        client.alpn_protocols = vec![b"h2".to_vec()];
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Pair)?
             .with_client_cert_verifier(verifier)
-            .with_single_cert(certificates("certificate", certificate)?, key)
+            .with_single_cert(own, key)
             .map_err(TlsError::Pair)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let (config, replaced) = (ArcSwap::from_pointee(config), watch::Sender::new(()));
-        Ok(Self(Arc::new(InForce { config, replaced })))
+        let (config, client) = (ArcSwap::from_pointee(config), ArcSwap::from_pointee(client));
+        Ok(Self(Arc::new(InForce { config, client, replaced: watch::Sender::new(()) })))
+    }
+
+    /// Shakes hands with a peer, another server whose clients and whose own certificate are of the same authorities, over
+    /// `stream`: with our certificate, for HTTP/2. `host`: what its certificate has to be for.
+    ///
+    /// Errors: no name or address, or a peer that is not who it should be.
+    pub async fn connect(&self, host: &str, stream: TcpStream) -> std::io::Result<client::TlsStream<TcpStream>> {
+        let name = ServerName::try_from(host.to_owned()).map_err(std::io::Error::other)?;
+        TlsConnector::from(self.0.client.load_full()).connect(name, stream).await
     }
 
     /// Puts what `other` holds in force, for new connections at once; open ones end with their calls in hand.
     pub fn replace(&self, other: &Self) {
         self.0.config.store(other.0.config.load_full());
+        self.0.client.store(other.0.client.load_full());
         self.0.replaced.send_replace(());
     }
 

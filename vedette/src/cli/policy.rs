@@ -18,6 +18,12 @@ pub struct PolicyCommand {
     /// Address of the gRPC doors for Envoy and agentgateway; beyond loopback it needs `policy.tls`.
     #[arg(long, value_name = "HOST:PORT")]
     pub listen_grpc: Option<String>,
+    /// Address for other replicas to ask about sessions that this one owns; beyond loopback it needs `policy.members.tls`.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub members_listen: Option<String>,
+    /// Where they reach this one; without it the address listened on.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub members_address: Option<String>,
     /// The model; without one every verdict says `learning` and nothing is denied.
     #[arg(long, value_name = "MODEL")]
     pub model: Option<PathBuf>,

@@ -2,6 +2,7 @@
 
 mod certificate; // how a device stands with its authority
 mod log; // decisions onto disk and into Kafka
+mod members; // its place among other replicas
 mod publish; // decisions and sightings into Kafka
 #[cfg(any(feature = "otlp", test))]
 mod spans; // decisions into the callers' traces
@@ -17,7 +18,8 @@ use crate::failure::Failure;
 use crate::pipeline::Parts;
 use crate::webhook::{Fallback, Owner};
 use ::policy::server::{self, AppState, Certificates, Endpoint, Keys, Tls, Workers};
-use ::policy::{Bursts, Delegation, PolicySet, Standings, scenario};
+use ::policy::{Bursts, Delegation, PolicySet, Scorer, Standings, scenario};
+use members::Share;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -42,7 +44,11 @@ pub async fn run(args: &PolicyCommand, file: Option<&Path>, config: &Config) -> 
     let mode = parts.mode;
     server::record_metrics();
     // Both doors share one state, so that a session is one whichever way its calls come.
-    let mut state = state(parts, &config)?;
+    let (mut state, owner) = doors(parts, &config)?;
+    let share = Share::take(args, &config, &owner).await?;
+    if let Some(share) = &share {
+        state.scorer = Arc::new(share.scorer(Arc::clone(&owner)));
+    }
     let publisher = match &args.brokers {
         Some(brokers) => Some(Publisher::start(brokers, &config)?),
         None => None,
@@ -52,6 +58,9 @@ pub async fn run(args: &PolicyCommand, file: Option<&Path>, config: &Config) -> 
     state.log = log.as_ref().map(|log| log.decisions.clone());
     state.seen = publisher.as_ref().and_then(|publisher| publisher.seen.clone());
     let scheme = if tls.is_some() { "https" } else { "http" };
+    // The port that was found, where 0 was named.
+    let bound = |at: &TcpListener, named: &str| at.local_addr().map_or_else(|_| named.to_owned(), |at| at.to_string());
+    let (address, grpc) = (bound(&listener, address), bound(&grpc_listener, grpc));
     eprintln!(
         "policy: answering at {scheme}://{address}/v1/decide, for Envoy and agentgateway by gRPC at {grpc}, in {mode:?} mode; Ctrl-C ends it"
     );
@@ -60,10 +69,19 @@ pub async fn run(args: &PolicyCommand, file: Option<&Path>, config: &Config) -> 
     let watching = tokio::spawn(watch.run(Arc::clone(&state)));
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let workers = Workers::start(cores).map_err(|source| Failure::Runtime { source })?;
+    let sharing = match share {
+        Some(share) => Some(share.begin(owner, Arc::clone(&state), workers.clone()).await?),
+        None => None,
+    };
     let endpoint = |listener| Endpoint { listener, tls: tls.clone(), workers: Some(workers.clone()) };
     let (http, grpc) = (endpoint(listener), endpoint(grpc_listener));
     let http = server::serve(http, Arc::clone(&state), crate::shutdown::asked());
     let served = tokio::try_join!(http, server::serve_grpc(grpc, Arc::clone(&state), crate::shutdown::asked()));
+    let left = match sharing {
+        Some(sharing) if served.is_ok() => sharing.end().await,
+        Some(sharing) => sharing.break_off().await,
+        None => Ok(()),
+    };
     watching.abort();
     // The log ends when nobody holds it any more.
     let _ = watching.await;
@@ -78,7 +96,7 @@ pub async fn run(args: &PolicyCommand, file: Option<&Path>, config: &Config) -> 
         tokio::task::block_in_place(|| publisher.close());
     }
     served?;
-    Ok(())
+    left
 }
 
 /// Where decisions are logged: a file, Kafka, traces, several of these, or nowhere.
@@ -180,10 +198,16 @@ pub async fn serve(
 
 /// The doors' state, with the owner of all sessions behind it and what is last known of them beside.
 pub fn state(parts: Arc<Parts>, config: &Config) -> Result<AppState, Failure> {
+    doors(parts, config).map(|(state, _)| state)
+}
+
+/// The same, and the owner.
+pub fn doors(parts: Arc<Parts>, config: &Config) -> Result<(AppState, Arc<Owner>), Failure> {
     let (policies, mode) = ((*parts.policies).clone(), parts.mode);
     let standings = Arc::new(Standings::new());
     let spare = Fallback::new(Arc::clone(&parts), Arc::clone(&standings));
-    let mut state = AppState::new(Arc::new(Owner::new(parts, standings)), policies, mode);
+    let owner = Arc::new(Owner::new(parts, standings));
+    let mut state = AppState::new(Arc::clone(&owner) as Arc<dyn Scorer>, policies, mode);
     let settings = &config.policy;
     state.standings = Some(Arc::new(spare));
     // INVARIANT: `config::read` refuses modes and routes that do not hold.
@@ -201,5 +225,5 @@ pub fn state(parts: Arc<Parts>, config: &Config) -> Result<AppState, Failure> {
         state.delegation = Some(delegation.map_err(|source| Failure::Delegation { path: path.clone(), source })?);
     }
     state.certificates = Some(Certificates::new(certificate::shown));
-    Ok(state)
+    Ok((state, owner))
 }

@@ -235,6 +235,12 @@ fn check(file: &str, config: Config) -> Result<Config, ConfigError> {
     if config.policy.routes.clone().check().is_err() {
         return refuse("policy.routes", "must hold at most 1000 routes, each with a `deadline_ms` from 1 to 60000");
     }
+    if !(10..=60_000).contains(&config.policy.members.beat_ms) {
+        return refuse("policy.members.beat_ms", "must lie in 10..=60000");
+    }
+    if !(1..=10_000).contains(&config.policy.members.misses_max) {
+        return refuse("policy.members.misses_max", "must lie in 1..=10000");
+    }
     if config.policy.burst.check().is_err() {
         return refuse("policy.burst", "must hold numbers above 0");
     }
@@ -334,6 +340,8 @@ mod tests {
             ("[ca.classes.press]\nfull_life_ms = 60000\n", "ca.classes"),
             ("[policy.routes.named.slow]\ndeadline_ms = 0\n", "policy.routes"),
             ("[policy.burst]\nnats_max = nan\n", "policy.burst"),
+            ("[policy.members]\nbeat_ms = 9\n", "policy.members.beat_ms"),
+            ("[policy.members]\nmisses_max = 0\n", "policy.members.misses_max"),
         ] {
             assert!(refusal(text).starts_with(&format!("`{key}`")), "{text}: {}", refusal(text));
         }
