@@ -180,8 +180,13 @@ pub(crate) fn score<'e>(experts: &'e [Expert], row: &Row) -> (f64, Option<&'e Ex
     let told = says(Kind::General).map(|(general, expert)| {
         let special = says(Kind::Handles).or_else(|| says(Kind::Others)).map_or(general, |(score, _)| score);
         let mass = says(Kind::Mass).map_or(0.0, |(score, _)| score.clamp(MASS_LOWEST, MASS_HIGHEST));
-        let done = carried_out(&Features::of_row(row)) - CARRIED_OUT;
-        let delegated = Features::of_row(row).source_undelegated <= features::ln(1.0 - DELEGATED_FROM);
+        let f = Features::of_row(row);
+        let (general, special, mass) = match f.asked_none > 0.0 {
+            true => (general.max(UNTOLD_LOWEST), special.max(UNTOLD_LOWEST), UNTOLD_MASS * mass),
+            false => (general, special, mass),
+        };
+        let done = carried_out(&f) - CARRIED_OUT;
+        let delegated = f.source_undelegated <= features::ln(1.0 - DELEGATED_FROM);
         (0.5 * (general + special + mass) + done - if delegated { expert.scale.doubt } else { 0.0 }, expert)
     });
     let lowered = |(score, expert): (f64, &'e Expert)| (score - expert.scale.doubt, expert);
@@ -209,8 +214,25 @@ fn carried_out(f: &Features) -> f64 {
     let [handles_used, covered] = [f.passage_handles, f.handles_cover].map(features::factor);
     let alone = if f.asked_none > 0.0 { features::factor(f.value_handle) * handles_used } else { 0.0 };
     let said = 0.5 * handles_used + 0.3 * covered + 0.3 * f.passage_prose + 0.07 * f.passage_block + alone;
-    said + HIDDEN * f.arguments_hidden
+    said + HIDDEN * f.arguments_hidden + ordered(f)
 }
+
+/// What it adds that a passage without any address names the tool, which the user did not: where there is one, following it
+/// says more than the tool does, which many an honest call takes along.
+fn ordered(f: &Features) -> f64 {
+    let weight = if f.asked_none > 0.0 { ORDERED_UNTOLD } else { ORDERED };
+    if f.passage_named > 0.0 { 0.0 } else { weight * features::factor(f.passage_tool_new) }
+}
+
+/// The weight of that where what the user asked is known, and where it is not.
+const ORDERED: f64 = 0.8;
+const ORDERED_UNTOLD: f64 = 1.2;
+
+/// Where it is not known what the user asked, what is asked for and what is planted look alike to a fit, which then goes by
+/// how much of a passage a call uses: made-up hijacks use all of it, real ones need not. So a fit may speak for a hijack and
+/// hardly against one, and the passage's mass counts by half.
+const UNTOLD_LOWEST: f64 = -0.3;
+const UNTOLD_MASS: f64 = 0.5;
 
 /// What a call adds that hides all of what it was not asked for: no made-up hijack does, so that no fit can weigh it. Where
 /// honest calls do, they are what scores are scaled by.
@@ -259,6 +281,28 @@ mod tests {
         let experts = [Expert { kind: Kind::General, scorer: Scorer::Mass, scale }];
         let at = |arguments_hidden| score(&experts, &Features { arguments_hidden, ..Features::default() }.row()).0;
         assert!((at(1.0) - at(0.0) - HIDDEN).abs() < 1e-12 && at(0.5) > at(0.0));
+    }
+
+    #[test]
+    fn an_order_that_names_the_tool_counts_where_it_names_no_address_and_the_user_did_not_ask() {
+        let order = Features { passage_tool_new: features::ln(1.0), ..Features::default() };
+        let unasked = carried_out(&order) - carried_out(&Features { passage_tool_new: features::ln(0.0), ..order });
+        assert!((unasked - ORDERED).abs() < 1e-12);
+        let named = Features { passage_named: 1.0, ..order };
+        assert_eq!(carried_out(&named), carried_out(&Features { passage_tool_new: features::ln(0.0), ..named }));
+    }
+
+    #[test]
+    fn where_nothing_is_known_of_what_was_asked_a_fit_hardly_speaks_against_a_hijack() {
+        let scale = Scale::of(Kind::General, vec![0.0, 4.0], 2, &known(0)).unwrap();
+        let experts = [Expert { kind: Kind::General, scorer: Scorer::Unseen, scale }];
+        // What the fit alone says.
+        let says = |asked_none| {
+            let f = Features { asked_none, ..Features::default() };
+            score(&experts, &f.row()).0 - (carried_out(&f) - CARRIED_OUT)
+        };
+        assert!(says(0.0) < -0.5, "the test wants a fit that speaks against one");
+        assert!((says(1.0) - UNTOLD_LOWEST).abs() < 1e-12);
     }
 
     #[test]

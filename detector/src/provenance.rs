@@ -73,7 +73,7 @@ impl Traced {
 pub(crate) fn trace(state: &SessionState, call: &Call, tables: &Provenance) -> Vec<Traced> {
     let mut out: Vec<Traced> = Vec::new();
     for (leaf, at) in call.args.iter().zip(0u16..) {
-        let spread = tables.spread(call, leaf);
+        let (spread, lone) = tables.spread(call, leaf);
         let prose = leaf.shape == Shape::Prose;
         let parts = path_parts(&leaf.tokens);
         for ((token, next), part) in
@@ -111,7 +111,7 @@ pub(crate) fn trace(state: &SessionState, call: &Call, tables: &Provenance) -> V
                 alone,
                 named: sources.fold(0.0, f64::max),
                 familiar: if on_asked_host { 0.9 } else { 0.0 },
-                free: (0.1 + 1.2 * spread).min(1.0),
+                free: 0.1 + 0.9 * lone,
                 prose,
                 part,
             });
@@ -193,23 +193,37 @@ pub(crate) struct Provenance {
     /// tool → calls.
     #[serde(with = "sorted")]
     tools: FpMap<u32>,
-    /// (tool, path) → distinct values, and distinct tasks that used it.
+    /// (tool, path) → in how many ways tasks used it.
     #[serde(with = "sorted")]
-    spreads: FpMap<(u32, u32)>,
+    spreads: FpMap<Spread>,
 }
 
-/// Values and tasks by argument, while learning: they are counted, never kept.
+/// How an argument's values are spread over tasks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct Spread {
+    values: u32,
+    tasks: u32,
+    /// Tasks that used no value of another.
+    lone: u32,
+}
+
+/// Tasks by argument and value, while learning: they are counted, never kept.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Spreads(BTreeMap<u64, (BTreeSet<Fp>, BTreeSet<u64>)>);
+pub(crate) struct Spreads(BTreeMap<u64, BTreeMap<Fp, BTreeSet<u64>>>);
 
 impl Spreads {
     /// Takes one call of a task.
     pub(crate) fn learn(&mut self, call: &Call, task: u64) {
         for leaf in &call.args {
-            let (values, tasks) = self.0.entry(leaf_key(call, leaf)).or_default();
-            values.insert(leaf.whole);
-            tasks.insert(task);
+            self.0.entry(leaf_key(call, leaf)).or_default().entry(leaf.whole).or_default().insert(task);
         }
+    }
+
+    fn count(by_value: &BTreeMap<Fp, BTreeSet<u64>>) -> Spread {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let tasks: BTreeSet<u64> = by_value.values().flatten().copied().collect();
+        let shared: BTreeSet<u64> = by_value.values().filter(|tasks| tasks.len() > 1).flatten().copied().collect();
+        Spread { values: count(by_value.len()), tasks: count(tasks.len()), lone: count(tasks.len() - shared.len()) }
     }
 }
 
@@ -253,15 +267,15 @@ impl Provenance {
 
     /// Takes over what was counted.
     pub(crate) fn spread_over(&mut self, spreads: &Spreads) {
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        self.spreads = spreads.0.iter().map(|(key, (v, t))| (*key, (count(v.len()), count(t.len())))).collect();
+        self.spreads = spreads.0.iter().map(|(key, by_value)| (*key, Spreads::count(by_value))).collect();
     }
 
-    /// Distinct values an argument takes per task, shrunk towards 1: low where tasks share a few values, as a folder to
-    /// save to or a flag, whose value says little about who chose it.
-    fn spread(&self, call: &Call, leaf: &Leaf) -> f64 {
-        let (values, tasks) = self.spreads.get(&leaf_key(call, leaf)).copied().unwrap_or((0, 0));
-        (f64::from(values) + SPREAD_PRIOR) / (f64::from(tasks) + SPREAD_PRIOR)
+    /// Of an argument, shrunk towards 1: distinct values per task, and the share of tasks that used no value of another. Low
+    /// where tasks share a few values, as a folder to save to or a flag, whose value says little about who chose it.
+    fn spread(&self, call: &Call, leaf: &Leaf) -> (f64, f64) {
+        let Spread { values, tasks, lone } = self.spreads.get(&leaf_key(call, leaf)).copied().unwrap_or_default();
+        let per_task = |n: u32| (f64::from(n) + SPREAD_PRIOR) / (f64::from(tasks) + SPREAD_PRIOR);
+        (per_task(values), per_task(lone))
     }
 
     /// Calls of this tool that were learned from.
@@ -291,6 +305,16 @@ fn edge_key(source: NameHash, call: &Call, leaf: &Leaf) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_tasks_share_is_chosen_less_freely_than_one_of_its_own() {
+        let tasks = |tasks: &[u64]| tasks.iter().copied().collect::<BTreeSet<u64>>();
+        let count =
+            |values: &[(u64, &[u64])]| Spreads::count(&values.iter().map(|(v, t)| (Fp(*v), tasks(t))).collect());
+        assert_eq!(count(&[(1, &[1]), (2, &[2]), (3, &[3])]), Spread { values: 3, tasks: 3, lone: 3 });
+        assert_eq!(count(&[(1, &[1, 2]), (2, &[3])]), Spread { values: 2, tasks: 3, lone: 1 });
+        assert_eq!(count(&[(1, &[1, 2]), (2, &[1])]), Spread { values: 2, tasks: 2, lone: 0 });
+    }
 
     #[test]
     fn the_last_part_of_a_path_counts_with_its_path() {
