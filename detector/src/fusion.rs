@@ -217,16 +217,20 @@ fn carried_out(f: &Features) -> f64 {
     said + HIDDEN * f.arguments_hidden + ordered(f)
 }
 
-/// What it adds that a passage without any address names the tool, which the user did not: where there is one, following it
+/// What it adds that an order without any address names the tool, which the user did not: where there is one, following it
 /// says more than the tool does, which many an honest call takes along.
 fn ordered(f: &Features) -> f64 {
     let weight = if f.asked_none > 0.0 { ORDERED_UNTOLD } else { ORDERED };
-    if f.passage_named > 0.0 { 0.0 } else { weight * features::factor(f.passage_tool_new) }
+    if f.passage_named > 0.0 {
+        0.0
+    } else {
+        weight * features::factor(f.passage_tool_new) * features::factor(f.passage_own)
+    }
 }
 
 /// The weight of that where what the user asked is known, and where it is not.
-const ORDERED: f64 = 0.8;
-const ORDERED_UNTOLD: f64 = 1.2;
+const ORDERED: f64 = 1.0;
+const ORDERED_UNTOLD: f64 = 1.4;
 
 /// Where it is not known what the user asked, what is asked for and what is planted look alike to a fit, which then goes by
 /// how much of a passage a call uses: made-up hijacks use all of it, real ones need not. So a fit may speak for a hijack and
@@ -285,7 +289,8 @@ mod tests {
 
     #[test]
     fn an_order_that_names_the_tool_counts_where_it_names_no_address_and_the_user_did_not_ask() {
-        let order = Features { passage_tool_new: features::ln(1.0), ..Features::default() };
+        let order =
+            Features { passage_tool_new: features::ln(1.0), passage_own: features::ln(1.0), ..Features::default() };
         let unasked = carried_out(&order) - carried_out(&Features { passage_tool_new: features::ln(0.0), ..order });
         assert!((unasked - ORDERED).abs() < 1e-12);
         let named = Features { passage_named: 1.0, ..order };
