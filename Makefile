@@ -60,8 +60,8 @@ bench-engine: kafka
 	cargo bench --locked -p vedette --bench engine -- $(ARGS)
 
 soak: kafka
-	VEDETTE_SOAK_SECONDS=$(or $(SOAK_SECONDS),600) cargo test --release --locked -p vedette --test engine -- \
-	    --exact --nocapture engines_killed_at_random_say_of_every_call_once_what_score_says
+	VEDETTE_SOAK_SECONDS=$(or $(SOAK_SECONDS),600) cargo test --release --locked -p vedette --test behaviour -- \
+	    --exact --nocapture engine::engines_killed_at_random_say_of_every_call_once_what_score_says
 
 fuzz:
 	@.ci/setup build fuzz

@@ -1,18 +1,14 @@
 //! The real `vedette-agent` against a real server: enrol, killed at every sync, and three years ahead.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
-
-mod common;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use crate::common::live::Server;
 use cert_manager::ca::{self, Config, Init};
 use cert_manager::risk::Risk;
 use cert_manager::time::Span;
-use common::live::Server;
 
 const AGENT: &str = env!("CARGO_BIN_EXE_vedette-agent");
 
@@ -138,7 +134,7 @@ fn a_program_hands_over_its_calls_and_the_door_gets_them_sealed_and_in_one_chain
     let server = Server::start(ca_folder.path(), &Config::default(), Risk::Green);
     let folder = provision(ca_folder.path());
     assert!(enroll(&[], folder.path(), &server.url, "dev-9").status.success());
-    let (door, taken) = common::door::open(ca_folder.path());
+    let (door, taken) = crate::common::door::open(ca_folder.path());
     let mut run = agent(&[], folder.path(), &["run", "--calls-to", &door]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(run.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "Healthy", "the socket is there before the first state");

@@ -1,9 +1,6 @@
 //! TUF's list of attacks on bundles, and every one refused.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
-
-mod common;
-
+use crate::common::START;
 use cert_manager::Digest;
 use cert_manager::bundle::{
     ApiRange, BundleError, CHUNK_BYTES, CONTENT_BYTES_MAX, Kind, Manifest, Skew, accept, parse_manifest,
@@ -15,7 +12,6 @@ use cert_manager::risk::FixedRisk;
 use cert_manager::sign::{Role, SigningKey};
 use cert_manager::time::{Millis, Span};
 use cert_manager::trust::{RoleKeys, RootDocument, Trust};
-use common::START;
 use proptest::prelude::*;
 
 struct Owner {
@@ -145,7 +141,7 @@ fn a_fleet_goes_back_to_an_older_model_by_a_higher_number() {
     assert_eq!((publish(&old), publish(b"bad")), (1, 2));
     assert_eq!(ca::bundle_rollback(folder.path(), Kind::Model, 1, life).unwrap().version, 3);
     let opened = ca::open(folder.path(), &Config::default(), Box::new(FixedRisk::default())).unwrap();
-    let member = common::member("dev-9");
+    let member = crate::common::member("dev-9");
     let get = |path: &str| opened.desk.answer(&member, &Request::get(path), START);
     // A device that runs 2 takes 3, in pieces, and a download that broke off goes on.
     let manifest = accept(&get("/v1/bundles/model").body, Kind::Model, 2, &trust, START).unwrap();

@@ -1,19 +1,15 @@
 //! Wrong clocks and long outages, in virtual time: every device comes back, none is noisy.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
-
-mod common;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use crate::common::sim::{Direct, SimDisk, World};
+use crate::common::{START, desk, token};
 use cert_manager::agent::drive::{Agent, Moment};
 use cert_manager::agent::store::Store;
 use cert_manager::rotation::{Chance, Facts, Held, KNOCK_EVERY, State, Step, Trouble, next_step, state};
 use cert_manager::time::{Millis, Span, Validity};
 use cert_manager::trust::Trust;
-use common::sim::{Direct, SimDisk, World};
-use common::{START, desk, token};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -1,14 +1,12 @@
 //! A device fetches bundles from a real shelf: power may go at any moment, and no authority's answer puts anything
 //! in force that was not signed.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
-
-mod common;
-
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 
+use crate::common::sim::{Direct, SimDisk, World};
+use crate::common::token;
 use cert_manager::Digest;
 use cert_manager::agent::bundles::{BundleState, FetchError, Fetched, in_force, intact};
 use cert_manager::agent::channel::{Channel, ChannelError, Identity};
@@ -24,8 +22,6 @@ use cert_manager::risk::{FixedRisk, Risk};
 use cert_manager::rotation::Step;
 use cert_manager::time::{Millis, Span};
 use cert_manager::trust::Trust;
-use common::sim::{Direct, SimDisk, World};
-use common::token;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 

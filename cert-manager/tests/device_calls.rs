@@ -1,13 +1,11 @@
 //! The device's calls: sealed before they are written, kept through power cuts, one chain, sent once for good.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
-
-mod common;
-
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::sync::Mutex;
 
+use crate::common::START;
+use crate::common::sim::SimDisk;
 use cert_manager::agent::bundles::BundleState;
 use cert_manager::agent::calls::upload::{UploadError, Uploaded, upload};
 use cert_manager::agent::calls::{CallError, CallLog, ChainError, FILES_MAX, check_chain};
@@ -16,8 +14,6 @@ use cert_manager::agent::storage::Storage;
 use cert_manager::bundle::Skew;
 use cert_manager::http::{Request, Response};
 use cert_manager::time::{Millis, Span};
-use common::START;
-use common::sim::SimDisk;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

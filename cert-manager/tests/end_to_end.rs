@@ -1,11 +1,8 @@
 //! The whole way over real TLS: an authority made by `ca init`, devices with folders of their own.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
-
-mod common;
-
 use std::path::Path;
 
+use crate::common::live::Server;
 use cert_manager::agent::drive::{Agent, Moment};
 use cert_manager::agent::storage::Disk;
 use cert_manager::agent::store::Store;
@@ -17,7 +14,6 @@ use cert_manager::risk::Risk;
 use cert_manager::rotation::{State, Step};
 use cert_manager::time::Span;
 use cert_manager::trust::Trust;
-use common::live::Server;
 
 type Device = Agent<Disk, TlsChannel>;
 

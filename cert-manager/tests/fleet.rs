@@ -1,12 +1,10 @@
 //! What an operator sees of the fleet, over TLS, and who does not see it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
-
-mod common;
-
 use std::fs;
 use std::path::Path;
 
+use crate::common::live::Server;
+use crate::common::{Device, Pending, START, desk, office};
 use cert_manager::agent::channel::{Channel, ChannelError, Identity};
 use cert_manager::agent::drive::{Agent, Moment};
 use cert_manager::agent::storage::Disk;
@@ -27,8 +25,6 @@ use cert_manager::risk::Risk;
 use cert_manager::rotation::Step;
 use cert_manager::time::{Millis, Span, Validity};
 use cert_manager::trust::Trust;
-use common::live::Server;
-use common::{Device, Pending, START, desk, office};
 use rcgen::{KeyPair, PublicKeyData};
 use serde_json::{Value, json};
 

@@ -1,19 +1,15 @@
 //! Other people's EST clients: strongSwan's `pki`, and `curl` with `openssl` by hand.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
-
-mod common;
-
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::common::live::Server;
 use cert_manager::ca::{self, Config, Init, Rollover};
 use cert_manager::ledger::ClassPolicy;
 use cert_manager::ledger::rules::{Enrolment, Receipts};
 use cert_manager::risk::Risk;
 use cert_manager::time::Span;
-use common::live::Server;
 
 /// Runs a shell script with `$URL`, `$TOKEN` and the authority in `ca.pem`; gives what it printed.
 fn script(folder: &Path, server: &Server, token: &str, text: &str) -> String {

@@ -1,11 +1,8 @@
 //! The ledger keeps one line per device: honest devices never trip it, clones always do.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
-
-mod common;
-
 use std::collections::{HashMap, HashSet};
 
+use crate::common::{Device, Pending, START, office};
 use cert_manager::Digest;
 use cert_manager::device::RequestId;
 use cert_manager::ledger::line::{Head, Seen};
@@ -16,7 +13,6 @@ use cert_manager::ledger::{
 use cert_manager::receipt::Receipt;
 use cert_manager::risk::Risk;
 use cert_manager::time::{Millis, Span};
-use common::{Device, Pending, START, office};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -2,10 +2,7 @@
 //! doubled, swapped and spliced, from a seed. None panics, none takes much, and each still reads the real thing.
 //! The long runs are the targets in `fuzz/`.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
-
-mod common;
-
+use crate::common::{Device, START, authority, desk, office};
 use cert_manager::bundle::{ApiRange, Kind, Manifest};
 use cert_manager::device::RequestId;
 use cert_manager::est::wire::certs_only;
@@ -15,7 +12,6 @@ use cert_manager::ledger::Ledger;
 use cert_manager::sign::SigningKey;
 use cert_manager::time::Span;
 use cert_manager::{Digest, bundle, envelope, est, facts, fleet, pem, receipt, revocation, trust};
-use common::{Device, START, authority, desk, office};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

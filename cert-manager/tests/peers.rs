@@ -1,13 +1,11 @@
 //! Devices that meet while both are cut off: every cell of the rule as documented, and real handshakes. Prints the table.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
-
-mod common;
-
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::common::live::Server;
+use crate::common::{START, authority};
 use cert_manager::agent::drive::{Agent, Moment, STATUS_FILE};
 use cert_manager::agent::storage::Disk;
 use cert_manager::agent::store::Store;
@@ -25,8 +23,6 @@ use cert_manager::sign::SigningKey;
 use cert_manager::time::{Millis, Span, Validity};
 use cert_manager::tls::live::LivePair;
 use cert_manager::tls::peers::PeerVerifier;
-use common::live::Server;
-use common::{START, authority};
 use rcgen::{KeyPair, PublicKeyData};
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;

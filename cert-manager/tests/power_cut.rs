@@ -1,19 +1,15 @@
 //! Power may go at any write, sync or rename: the device always ends with a usable pair.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
-
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use crate::common::sim::{Direct, SimDisk, World};
+use crate::common::{START, desk, token};
 use cert_manager::agent::drive::{Agent, AgentError, Moment};
 use cert_manager::agent::store::Store;
 use cert_manager::rotation::{State, Step};
 use cert_manager::time::{Millis, Span};
 use cert_manager::trust::Trust;
-use common::sim::{Direct, SimDisk, World};
-use common::{START, desk, token};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use zeroize::Zeroizing;

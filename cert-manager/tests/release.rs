@@ -1,13 +1,11 @@
 //! A device that comes back is released from quarantine when what it did has been looked at, and not before.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
-
-mod common;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
+use crate::common::sim::{Direct, SimDisk, World};
+use crate::common::{START, desk, token};
 use cert_manager::agent::drive::{Agent, Moment};
 use cert_manager::agent::store::Store;
 use cert_manager::authority::{POLICY_DEGRADED, POLICY_QUARANTINE};
@@ -15,8 +13,6 @@ use cert_manager::device::DeviceId;
 use cert_manager::risk::{Release, Risk, RiskSource};
 use cert_manager::rotation::{State, Step};
 use cert_manager::time::{Millis, Span};
-use common::sim::{Direct, SimDisk, World};
-use common::{START, desk, token};
 
 /// A detector that says what the test wants, and remembers who asked.
 struct Says {

@@ -1,5 +1,4 @@
 //! A device comes back after N days: every cell of the matrix, as documented. Prints the table.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 use cert_manager::Digest;
 use cert_manager::device::RequestId;

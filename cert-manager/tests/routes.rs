@@ -1,16 +1,12 @@
 //! Which certificate opens which route: every pair, printed.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
-
-mod common;
-
+use crate::common::{START, desk};
 use cert_manager::Digest;
 use cert_manager::bundle::Kind;
 use cert_manager::desk::peer::{DevicePeer, DeviceStanding};
 use cert_manager::desk::{Peer, Route};
 use cert_manager::http::Request;
 use cert_manager::time::Span;
-use common::{START, desk};
 
 const ROUTES: [Route; 13] = [
     Route::Manifest(Kind::Model),

@@ -1,14 +1,10 @@
 //! A device walks every root document since it was last online, and no attacker can bend the walk.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
-
-mod common;
-
+use crate::common::{START, authority};
 use cert_manager::envelope::{ENVELOPE_BYTES_MAX, EnvelopeError};
 use cert_manager::sign::{Role, SigningKey};
 use cert_manager::time::Span;
 use cert_manager::trust::{Anchor, RoleKeys, RootDocument, STEPS_MAX, Trust, TrustError};
-use common::{START, authority};
 
 /// Root keys of one generation: three, of which two must sign.
 struct Generation(Vec<SigningKey>);

@@ -1,5 +1,4 @@
 //! The lab: what it makes are sessions and queries, and a search finds what a scorer overlooks.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use datasets::attack_lab::extraction::{Attack, queries};
 use datasets::attack_lab::hijack::{Plan, WORDINGS};

@@ -1,10 +1,7 @@
 //! Damaged sets end in an error that names the file and the line, never in a panic or half a set.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
 
-mod folder;
-
+use crate::folder::{Folder, gzip, small};
 use datasets::{DatasetError, Results, View, labels, load};
-use folder::{Folder, gzip, small};
 
 fn refusal(folder: &Folder) -> DatasetError {
     load(folder.path(), "s", &View::default()).map(|set| set.calls.len()).unwrap_err()

@@ -1,10 +1,7 @@
 //! What a loaded set holds.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
 
-mod folder;
-
+use crate::folder::{Folder, small};
 use datasets::{Dataset, Results, Split, View, labels, load};
-use folder::{Folder, small};
 use schema::{Millis, Status};
 use serde_json::json;
 

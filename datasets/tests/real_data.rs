@@ -1,6 +1,5 @@
 //! The published sets, where they are at hand: `VEDETTE_DATA` names their folder (default: `shared/data` beside the
 //! workspace). `VEDETTE_DATA=none` says that there are none here.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
 
 use datasets::{Dataset, Results, Split, View, labels, load, replay};
 use std::path::PathBuf;

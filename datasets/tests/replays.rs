@@ -1,5 +1,4 @@
 //! Sessions as one ordered stream.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
 
 use datasets::replay::{Faults, stream};
 use datasets::{Dataset, SessionMeta, Split};

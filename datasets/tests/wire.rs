@@ -1,6 +1,5 @@
 //! A loaded call can be sent: as a native record it is read back as the same call, so a set scores the same from a file and
 //! through Kafka.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it is wrong")]
 
 use datasets::{Dataset, View, load, world};
 use schema::decode::{Received, native};

@@ -1,5 +1,4 @@
 //! The generated world: the same from the same seed, believable, and true to its labels.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is wrong")]
 
 use datasets::labels::{Label, Outcome};
 use datasets::world::{generate, write};

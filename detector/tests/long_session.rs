@@ -1,5 +1,4 @@
 //! A session of 100,000 calls, each with a result that hides what it can: what is kept of it stays within its bound.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 use detector::{Detector, FitOptions, SessionState, TrainingSession, fit};
 use schema::decode::{Received, native};

@@ -1,6 +1,5 @@
 //! Bytes that are no model are refused, whatever they are; content that passes its checksum and is hostile judges without
 //! a panic and to an end.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 use detector::{Detector, FitOptions, Model, SessionState, TrainingSession, fit};
 use proptest::prelude::*;

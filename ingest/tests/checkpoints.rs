@@ -1,5 +1,4 @@
 //! What a store of checkpoints promises, in memory and on disk, and what it does when the disk lies.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may stop where it stands")]
 
 use ingest::Partition;
 use ingest::checkpoint::{Bucket, Checkpoint, CheckpointError, CheckpointStore, Entries};

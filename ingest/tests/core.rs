@@ -1,5 +1,4 @@
 //! What the engine's core promises, fact by fact: each test says what happens and reads what is to be done.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may stop where it stands")]
 
 use ingest::checkpoint::{Entries, Scope};
 use ingest::engine::Limits;

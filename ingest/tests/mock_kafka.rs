@@ -1,8 +1,6 @@
 //! The engine on the Kafka inside the process: what `vedette up` relies on.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may stop where it stands")]
 
-mod support;
-
+use crate::support::{Running, assert_each_answered_once, call, calls};
 use ingest::Output;
 use ingest::engine::{Delivery, EngineConfig};
 use ingest::mock::MockKafka;
@@ -10,7 +8,6 @@ use ingest::produce::{Pace, send_all, send_paced};
 use ingest::read_back::Reader;
 use schema::{DeadLetter, DeadReason, topics};
 use std::collections::BTreeMap;
-use support::{Running, assert_each_answered_once, call, calls};
 
 fn on(kafka: &MockKafka) -> EngineConfig {
     EngineConfig { delivery: Delivery::AtLeastOnce, ..EngineConfig::new(kafka.bootstrap()) }
@@ -18,7 +15,7 @@ fn on(kafka: &MockKafka) -> EngineConfig {
 
 #[tokio::test]
 async fn every_call_is_answered_in_its_order() {
-    let kafka = MockKafka::start(&support::topics(4)).unwrap();
+    let kafka = MockKafka::start(&crate::support::topics(4)).unwrap();
     send_all(kafka.bootstrap(), calls(topics::CALLS, 20, 50)).await.unwrap();
     let config = on(&kafka);
     let mut progress = config.progress();
@@ -31,7 +28,7 @@ async fn every_call_is_answered_in_its_order() {
 
 #[tokio::test]
 async fn what_cannot_be_read_goes_to_the_dead_letters_with_its_reason() {
-    let kafka = MockKafka::start(&support::topics(2)).unwrap();
+    let kafka = MockKafka::start(&crate::support::topics(2)).unwrap();
     let bad = |payload: &[u8]| Output { payload: payload.to_vec(), ..call(topics::CALLS, "s-0", 0) };
     let records = vec![
         call(topics::CALLS, "s-0", 0),
@@ -59,7 +56,7 @@ async fn what_cannot_be_read_goes_to_the_dead_letters_with_its_reason() {
 
 #[tokio::test]
 async fn a_replay_of_more_than_the_mock_keeps_loses_nothing() {
-    let kafka = MockKafka::start(&support::topics(1)).unwrap();
+    let kafka = MockKafka::start(&crate::support::topics(1)).unwrap();
     let mut verdicts = Reader::start(kafka.bootstrap(), topics::VERDICTS).await.unwrap();
     let config = on(&kafka);
     let mut progress = config.progress();
@@ -89,7 +86,7 @@ async fn a_replay_of_more_than_the_mock_keeps_loses_nothing() {
 
 #[tokio::test]
 async fn an_engine_that_stops_and_starts_again_goes_on_where_it_ended() {
-    let kafka = MockKafka::start(&support::topics(3)).unwrap();
+    let kafka = MockKafka::start(&crate::support::topics(3)).unwrap();
     let mut total = 0;
     for round in 0..3 {
         let seqs = round * 10..(round + 1) * 10;
@@ -107,7 +104,7 @@ async fn an_engine_that_stops_and_starts_again_goes_on_where_it_ended() {
 
 #[tokio::test]
 async fn an_engine_with_nothing_to_do_stops_when_told() {
-    let kafka = MockKafka::start(&support::topics(2)).unwrap();
+    let kafka = MockKafka::start(&crate::support::topics(2)).unwrap();
     let config = on(&kafka);
     let mut progress = config.progress();
     let engine = Running::start(config, topics::VERDICTS);

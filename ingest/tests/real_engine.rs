@@ -1,9 +1,8 @@
 //! The engine on a real Kafka: each call answered exactly once, whatever dies.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may stop where it stands")]
 
-mod kafka;
-mod support;
-
+use crate::kafka::RealKafka;
+use crate::support::process::{Process, Told};
+use crate::support::{Running, assert_each_answered_once, calls};
 use ingest::IngestError;
 use ingest::Output;
 use ingest::checkpoint::{Bucket, CheckpointStore};
@@ -11,14 +10,11 @@ use ingest::engine::{EngineConfig, Limits, Membership};
 use ingest::produce::send_all;
 use ingest::read_back::Reader;
 use ingest::topics::{self, TopicSpec};
-use kafka::RealKafka;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{Offset, TopicPartitionList};
 use std::num::NonZeroU8;
 use std::sync::Arc;
-use support::process::{Process, Told};
-use support::{Running, assert_each_answered_once, calls};
 use tempfile::TempDir;
 
 /// Topics, group and settings of one test.
@@ -192,15 +188,9 @@ async fn a_broker_that_is_away_does_not_keep_an_engine_from_stopping() {
     let config = EngineConfig { inputs: vec![calls.clone()], ..EngineConfig::new(broker.bootstrap()) };
     let mut progress = config.progress();
     let engine = Running::start(config, &verdicts);
-    send_all(broker.bootstrap(), support::calls(&calls, 1, 10)).await.unwrap();
+    send_all(broker.bootstrap(), crate::support::calls(&calls, 1, 10)).await.unwrap();
     progress.wait_for(|p| p.records == 10).await.unwrap();
     drop(broker);
     let summary = engine.stop().await;
     assert_eq!(summary.records, 10);
-}
-
-/// No test: what a [`Process`] runs, in this very binary. Does nothing when it is not told to be one.
-#[tokio::test]
-async fn an_engine_process() {
-    support::process::serve_as_told().await;
 }

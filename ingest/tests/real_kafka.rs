@@ -1,12 +1,9 @@
 //! What every later test against a real Kafka takes for granted, shown once on the broker the harness starts.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may stop where it stands")]
-
-mod kafka;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use kafka::RealKafka;
+use crate::kafka::RealKafka;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};

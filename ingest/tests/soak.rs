@@ -1,24 +1,20 @@
 //! Three engines, killed at random all the time: every call has exactly one answer, and the states left behind are
 //! those of a single undisturbed run. `VEDETTE_SOAK_SECONDS=600` for the long one (default 20);
 //! `VEDETTE_SOAK_SEED` repeats a choice of victims.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may stop where it stands")]
 
-mod kafka;
-mod support;
-
+use crate::kafka::RealKafka;
+use crate::support::process::{Process, Told};
+use crate::support::{Running, Tally, assert_each_answered_once, call};
 use ingest::checkpoint::{Bucket, CheckpointStore, Entries, Scope};
 use ingest::engine::{EngineConfig, Membership};
 use ingest::produce::send_all;
 use ingest::read_back::Reader;
 use ingest::topics::{self, TopicSpec};
 use ingest::{Operator, Outputs, Partition};
-use kafka::RealKafka;
 use rand::{Rng as _, SeedableRng as _};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use support::process::{Process, Told};
-use support::{Running, Tally, assert_each_answered_once, call};
 use tempfile::TempDir;
 
 const PARTITIONS: u16 = 6;
@@ -110,10 +106,4 @@ async fn engines_killed_at_random_answer_every_call_once() {
         let single_run = operator.entries(Scope::All);
         assert_eq!(Entries::folded(&left.segments), single_run, "state of partition {partition}");
     }
-}
-
-/// No test: what a [`Process`] runs, in this very binary. Does nothing when it is not told to be one.
-#[tokio::test]
-async fn an_engine_process() {
-    support::process::serve_as_told().await;
 }

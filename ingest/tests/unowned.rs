@@ -1,17 +1,14 @@
 //! A static member that dies between the two halves of a rebalance, on a real Kafka: what it gave up is nobody's, and an
 //! engine that looks sees to it that it gets an owner.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may stop where it stands")]
 
-mod kafka;
-mod support;
-
+use crate::kafka::RealKafka;
+use crate::support::{Running, assert_each_answered_once, calls};
 use ingest::Partition;
 use ingest::checkpoint::{Bucket, CheckpointStore};
 use ingest::engine::{EngineConfig, Membership};
 use ingest::owners::{Looker, Owners};
 use ingest::produce::send_all;
 use ingest::topics::{self, TopicSpec};
-use kafka::RealKafka;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::types::RDKafkaRespErr;
@@ -20,7 +17,6 @@ use std::collections::BTreeSet;
 use std::mem::ManuallyDrop;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use support::{Running, assert_each_answered_once, calls};
 
 /// Takes what it is given, and never gives anything up: as one that is killed when it is asked to.
 #[derive(Default)]

@@ -1,10 +1,6 @@
 //! The ladder, the shadow twin, and what happens to a broken policy file.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
-
-mod common;
-
-use common::{NOW, ask, scored};
+use crate::common::{NOW, ask, scored};
 use policy::{Policies, PolicyError, PolicySet, decide};
 use schema::*;
 use serde_json::json;

@@ -1,10 +1,6 @@
 //! The shipped policies, in the words of those who live with them.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
-
-mod common;
-
-use common::{NOW, ask, scored, standing};
+use crate::common::{NOW, ask, scored, standing};
 use policy::{PolicySet, Scored, decide};
 use schema::*;
 use serde_json::json;

@@ -2,12 +2,8 @@
 //!
 //! They come from `tests/gateways/setup.sh`; a gateway that is missing fails its tests, with what to do about it.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
-
-mod common;
-
+use crate::common::http::{Answer, Scripted, http};
 use axum::Router;
-use common::http::{Answer, Scripted, http};
 use policy::PolicySet;
 use policy::server::{AppState, serve, serve_grpc};
 use schema::Mode;

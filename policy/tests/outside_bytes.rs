@@ -1,10 +1,6 @@
 //! Whatever comes from outside, nothing panics and nothing outgrows its bound.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
-mod common;
-
-use common::NOW;
+use crate::common::NOW;
 use policy::PolicySet;
 use policy::server::grpc_timeout;
 use policy::sighting::{CALLS_MAX, EVENT_BYTES_MAX, Seen, Sse, outcome, sight};

@@ -1,10 +1,6 @@
 //! The recovery law: no sequence of calls, refusals and retries locks an honest session out.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
-
-mod common;
-
-use common::{NOW, call, verdict};
+use crate::common::{NOW, call, verdict};
 use policy::{PolicySet, Request, decide, stand, standing_risk};
 use proptest::prelude::*;
 use schema::*;

@@ -1,7 +1,5 @@
 //! `vedette policy test FILE`: what it runs, and what it says when a policy set does not do as expected.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
 use policy::PolicySet;
 use policy::scenario::run;
 

@@ -1,5 +1,4 @@
 //! Whatever a record holds, what is behind the seal stays within its bounds.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 use base64::Engine as _;
 use schema::decode::{Received, native};

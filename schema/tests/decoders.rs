@@ -1,6 +1,5 @@
 //! What each format's records become, pinned: `golden/decode/NAME.json` is a record made of its specification's own field
 //! names, `NAME.calls.json` the calls it holds. `UPDATE_GOLDEN=1` writes the latter anew.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 
 use proptest::prelude::*;
 use schema::decode::{Decoded, Decoder, Format, Mapping, Received, Routes, native};

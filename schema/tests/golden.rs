@@ -1,7 +1,6 @@
 //! The form of every record on every topic, pinned to a reviewed file under `tests/golden/`. A change of one of these
 //! files is a change that consumers see: raise `RECORD_VERSION` when old readers would misread it.
 //! `UPDATE_GOLDEN=1` writes them anew.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use schema::decode::{Received, native};
 use schema::*;

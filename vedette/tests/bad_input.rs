@@ -1,9 +1,6 @@
 //! What goes wrong is said: what, where, and what to do next. Never a panic.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod world;
-
-use world::{SMALL, World};
+use crate::world::{SMALL, World};
 
 /// A world with a model in it.
 fn fitted() -> World {
@@ -73,10 +70,10 @@ fn tools_that_were_never_seen_and_sessions_without_calls_are_scored_all_the_same
         format!(r#"{{"session":"s{n}","seq":{seq},"tool":"{tool}","args":{{"x":{seq}}},"result":null}}"#)
     };
     let sessions = (0..40).map(|n| session(n, "train")).chain([session(40, "test"), session(41, "test")]);
-    world::gzip(&folder, "desk.sessions", sessions);
+    crate::world::gzip(&folder, "desk.sessions", sessions);
     let honest = (0..40).flat_map(|n| [call(n, 0, "read"), call(n, 1, "write")]);
     let strange = [call(40, 0, "read"), call(40, 1, "never_seen"), call(40, 2, "n\u{fffd}ver")];
-    world::gzip(&folder, "desk.calls", honest.chain(strange));
+    crate::world::gzip(&folder, "desk.calls", honest.chain(strange));
     world.ok("fit --data @ --set desk --out @model", &[]);
     // Session 41 has no call, and costs nothing.
     world.ok("score --data @ --set desk --model @model --split test --out @scores", &[]);
@@ -85,15 +82,15 @@ fn tools_that_were_never_seen_and_sessions_without_calls_are_scored_all_the_same
     assert_eq!(lines.len(), 3);
     assert!(lines.iter().all(|line| (0.0..=1.0).contains(&line["risk"].as_f64().unwrap())), "{lines:?}");
 
-    world::gzip(&folder, "empty.sessions", [session(0, "train")]);
-    world::gzip(&folder, "empty.calls", []);
+    crate::world::gzip(&folder, "empty.sessions", [session(0, "train")]);
+    crate::world::gzip(&folder, "empty.calls", []);
     says(&world.refused("fit --data @ --set empty --out @m", &[]), &["no session of `empty` fits"]);
 }
 
 #[test]
 fn a_part_of_a_set_that_is_empty_is_refused_with_what_there_is() {
     let world = World::new();
-    world::gzip(
+    crate::world::gzip(
         &world.path(""),
         "log",
         [r#"{"id":"a","split":"test","label":"benign","type":null,"seq":[1,2]}"#.to_owned()],

@@ -1,12 +1,5 @@
 //! The real `vedette ca` and the real `vedette-agent`: enrol, six months offline, return; and what an operator does
 //! in between.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may stop where it stands"
-)]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};

@@ -1,6 +1,5 @@
 //! What the detector promises, on real sessions of tasks it was not fitted on: `VEDETTE_DATA` names the folder of the published
 //! sets (default: `shared/data` beside the workspace); `VEDETTE_DATA=none` says that there are none here.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use datasets::labels::{Outcome, SessionLabel};
 use datasets::{Results, Split, View};

@@ -1,10 +1,7 @@
 //! What a newcomer does first: learn, score, run all of it.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod world;
-
+use crate::world::{SMALL, World};
 use serde_json::Value;
-use world::{SMALL, World};
 
 #[test]
 fn fit_score_and_up_agree_to_the_byte_and_do_so_again() {
@@ -97,7 +94,7 @@ fn a_sequence_set_adds_what_the_order_of_events_says() {
     let honest =
         |n: u32| format!(r#"{{"id":"h{n}","split":"train","label":"benign","type":null,"seq":[1,2,3,{}]}}"#, 2 + n % 2);
     let odd = r#"{"id":"odd","split":"test","label":"anomaly","type":null,"seq":[3,3,1,9]}"#.to_owned();
-    world::gzip(&world.path(""), "log", (0..60).map(honest).chain([odd]));
+    crate::world::gzip(&world.path(""), "log", (0..60).map(honest).chain([odd]));
     world.ok("fit --data @ --set log --out @model", &[]);
     world.ok("score --model @model --data @ --set log --out @scores", &[]);
     let line: Value = serde_json::from_str(&world.sorted("scores")[0]).unwrap();
@@ -200,7 +197,7 @@ fn methods_are_compared_on_the_same_folds_and_a_set_of_events_needs_no_more_than
         |n: u32, split: &str| event(&format!("{split}{n}"), split, "benign", ["1,2,3,2", "1,2,3,3"][n as usize % 2]);
     let odd = event("odd", "test", "anomaly", "3,1,9,2");
     let sessions = (0..60).map(|n| honest(n, "train")).chain((0..20).map(|n| honest(n, "test"))).chain([odd]);
-    world::gzip(&world.path(""), "log", sessions);
+    crate::world::gzip(&world.path(""), "log", sessions);
     world.ok("fit --data @ --set log --split train --out @model", &[]);
     let beside = measured("measure --model @model --data @ --set log --split test --compare");
     let area = |method: &str| {

@@ -2,16 +2,12 @@
 //! call once what `vedette score` says of it.
 //!
 //! `make soak` runs the first test for `VEDETTE_SOAK_SECONDS=600`; `VEDETTE_SOAK_SEED` repeats a choice of victims.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../ingest/tests/kafka/mod.rs"]
-mod kafka;
-mod world;
-
+use crate::kafka::RealKafka;
+use crate::world::World;
 use ingest::checkpoint::{Bucket, CheckpointStore as _, Entries, Scope};
 use ingest::produce::send_all;
 use ingest::{Operator as _, Output, Outputs, Partition, Record};
-use kafka::RealKafka;
 use rand::{Rng as _, SeedableRng as _};
 use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -29,7 +25,6 @@ use std::time::{Duration, Instant, SystemTime};
 use vedette::commands::replay::{Keys, record_under};
 use vedette::operator::Judge;
 use vedette::scores::ScoreLine;
-use world::World;
 
 const PARTITIONS: u16 = 6;
 const MEMBERS: usize = 3;

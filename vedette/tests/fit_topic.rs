@@ -1,8 +1,6 @@
 //! A model learned from a topic, in one sitting or two, and the same sessions on file.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod world;
-
+use crate::world::{World, gzip, said};
 use datasets::{Split, View};
 use ingest::mock::MockKafka;
 use ingest::produce::send_all;
@@ -10,7 +8,6 @@ use ingest::topics::TopicSpec;
 use schema::RawCall;
 use serde_json::json;
 use vedette::commands::replay::record;
-use world::{World, gzip, said};
 
 /// The built-in world's honest sessions as a set of files, in the order of their first calls; their calls as they come.
 fn set(world: &World) -> Vec<RawCall> {

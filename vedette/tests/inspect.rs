@@ -1,12 +1,9 @@
 //! What a newcomer's own log says of itself, before anything is learned from it.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod world;
-
+use crate::world::World;
 use ingest::Output;
 use ingest::mock::MockKafka;
 use ingest::topics::TopicSpec;
-use world::World;
 
 #[track_caller]
 fn says(told: &str, words: &[&str]) {

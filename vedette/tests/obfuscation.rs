@@ -1,6 +1,5 @@
 //! A hijack is caught whatever its text is written in: base64, percent escapes, letters that look alike, characters that
 //! nobody sees. On the built-in world, whose sessions are learned from as they are.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test")]
 
 use base64::Engine as _;
 use datasets::labels::{Outcome, SessionLabel};

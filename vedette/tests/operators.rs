@@ -1,7 +1,7 @@
 //! What operators do beside serving: a log that can be derived again, files that are read again, allowances.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use detector::{Detector, FitOptions, TrainingSession};
+use crate::fitted::FITTED;
+use detector::Detector;
 use policy::server::{AppState, Question};
 use policy::{PolicySet, Record};
 use schema::{Ladder, Mode, Phase, RawCall};
@@ -10,23 +10,6 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 use vedette::commands::{decisions, explain, policy as server};
 use vedette::config::Config;
-
-/// A small world: a model of its honest sessions, and the other sessions' calls as a gateway asks about them.
-fn world() -> (Detector, Vec<RawCall>) {
-    let (set, _) = datasets::world::generate(4, 300);
-    let key = vedette::key::for_data_sets();
-    let (mut honest, mut others) = (Vec::new(), Vec::new());
-    for (meta, calls) in set.calls_by_session() {
-        let calls: Vec<RawCall> = calls.into_iter().map(|index| set.calls[index].clone()).collect();
-        if meta.split == datasets::Split::Train {
-            let calls = calls.iter().map(|call| schema::seal_for_fit(call, &key)).collect();
-            honest.push(TrainingSession { calls, pool: None });
-        } else {
-            others.extend(calls);
-        }
-    }
-    (Detector::new(detector::fit(&honest, &FitOptions::default()).unwrap()), others)
-}
 
 fn state(config: &Config, detector: Detector) -> AppState {
     let parts = vedette::parts::for_data_sets(config, detector).unwrap();
@@ -50,7 +33,7 @@ fn records(path: &Path) -> Vec<Record> {
 async fn every_logged_decision_is_derived_again_to_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("decisions.jsonl");
-    let (detector, calls) = world();
+    let (detector, calls) = (&FITTED.detector, FITTED.others.concat());
     let mut config = Config::default();
     config.policy.mode = Mode::Enforce;
     let mut state = state(&config, detector.clone());

@@ -1,6 +1,5 @@
 //! Plan bursts: agents call as fast as a plan lets them. Order and tools come from sessions of the built-in world that
 //! were not learned from; the pace, twelve calls in 800 ms, is laid over them and was in no session.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use detector::{Detector, FitOptions, TrainingSession};
 use policy::{Burst, Bursts};

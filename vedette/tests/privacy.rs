@@ -1,8 +1,6 @@
 //! What an agent's user typed, an agent sent or a tool answered is in no file, topic or log of ours.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
-mod world;
-
+use crate::world::World;
 use datasets::{Dataset, Labels};
 use ingest::engine::{Delivery, EngineConfig};
 use ingest::mock::MockKafka;
@@ -12,7 +10,6 @@ use schema::topics;
 use serde_json::{Value, json};
 use std::process::Command;
 use std::sync::Arc;
-use world::World;
 
 /// Planted everywhere: in the mission, an argument (value and key), a result, an error.
 const SECRETS: [&str; 5] =
@@ -71,7 +68,7 @@ fn a_planted_secret_is_in_no_file_and_no_log() {
             .env("RUST_LOG", "trace")
             .output()
             .unwrap();
-        assert!(output.status.success(), "{line}\n{}", world::said(&output));
+        assert!(output.status.success(), "{line}\n{}", crate::world::said(&output));
         holds_none(line, &output.stdout);
         holds_none(line, &output.stderr);
     }

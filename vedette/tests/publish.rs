@@ -1,5 +1,4 @@
 //! `vedette policy --brokers`: what Kafka is told of each question, and that nobody waits for it.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use detector::Detector;
 use ingest::mock::MockKafka;

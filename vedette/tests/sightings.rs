@@ -1,30 +1,15 @@
 //! One call, several sightings: doors and logs together give what the log alone would have given.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use detector::{Detector, FitOptions, TrainingSession};
+use crate::fitted::FITTED;
 use schema::{Phase, RawCall, Verdict};
 use std::sync::Arc;
 use vedette::pipeline::{Parts, Pipeline};
 
-/// A model of a small world, and the world's calls by session.
-fn world() -> (Arc<Parts>, Vec<Vec<RawCall>>) {
-    let (set, _) = datasets::world::generate(4, 150);
-    let key = vedette::key::for_data_sets();
-    let sessions: Vec<(bool, Vec<RawCall>)> = set
-        .calls_by_session()
-        .into_iter()
-        .map(|(meta, calls)| {
-            (meta.split == datasets::Split::Train, calls.into_iter().map(|index| set.calls[index].clone()).collect())
-        })
-        .collect();
-    let honest = sessions.iter().filter(|(train, _)| *train).map(|(_, calls)| TrainingSession {
-        calls: calls.iter().map(|call| schema::seal_for_fit(call, &key)).collect(),
-        pool: None,
-    });
-    let model = detector::fit(&honest.collect::<Vec<_>>(), &FitOptions::default()).unwrap();
+/// A pipeline's parts, and sessions to judge.
+fn world() -> (Arc<Parts>, &'static [Vec<RawCall>]) {
     let config = vedette::config::Config::default();
-    let parts = vedette::parts::for_data_sets(&config, Detector::new(model)).unwrap();
-    (parts, sessions.into_iter().filter(|(train, _)| !*train).map(|(_, calls)| calls).take(40).collect())
+    let parts = vedette::parts::for_data_sets(&config, FITTED.detector.clone()).unwrap();
+    (parts, &FITTED.others[..40])
 }
 
 fn phase(call: &RawCall, phase: Phase) -> RawCall {
@@ -44,7 +29,7 @@ fn verdicts(parts: &Arc<Parts>, calls: &[RawCall]) -> Vec<Verdict> {
 #[test]
 fn a_request_and_later_its_result_are_judged_as_the_finished_call() {
     let (parts, sessions) = world();
-    for calls in &sessions {
+    for calls in sessions {
         let finished = verdicts(&parts, calls);
         let apart: Vec<RawCall> =
             calls.iter().flat_map(|call| [phase(call, Phase::Request), phase(call, Phase::Result)]).collect();
@@ -74,7 +59,7 @@ fn results_that_come_late_and_in_another_order_count_from_then_on() {
 #[test]
 fn a_call_that_is_repeated_is_judged_once() {
     let (parts, sessions) = world();
-    for calls in &sessions {
+    for calls in sessions {
         let doubled: Vec<RawCall> = calls.iter().flat_map(|call| [call.clone(), call.clone()]).collect();
         assert_eq!(verdicts(&parts, &doubled), verdicts(&parts, calls));
     }

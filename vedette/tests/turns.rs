@@ -1,8 +1,6 @@
 //! Calls that come out of order, within the bound or not, and what the engine's fold makes of them.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod world;
-
+use crate::world::{SMALL, World};
 use ingest::checkpoint::Scope;
 use ingest::hold::Bounds;
 use ingest::{NUDGE, Operator as _, Outputs, Record};
@@ -15,7 +13,6 @@ use vedette::commands::replay::record;
 use vedette::operator::Judge;
 use vedette::pipeline::Parts;
 use vedette::scores::ScoreLine;
-use world::{SMALL, World};
 
 /// A model, what `score` says of every call, and the calls as records in the order in which they happened. Without the sessions
 /// that query a model: what several of them show together depends on their order, which no numbers of theirs restore.

@@ -1,31 +1,13 @@
 //! A gateway asks call by call, tells results, and gets what a backtest of the same calls says.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use detector::{Detector, FitOptions, TrainingSession};
+use crate::fitted::FITTED;
+use detector::Detector;
 use schema::{Decision, Ladder, Mode, Phase, RawCall, Verdict};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use vedette::config::Config;
 use vedette::pipeline::Pipeline;
-
-/// A small world: a model of its honest sessions, and the other sessions' calls.
-fn world() -> (Detector, Vec<Vec<RawCall>>) {
-    let (set, _) = datasets::world::generate(4, 700);
-    let key = vedette::key::for_data_sets();
-    let (mut honest, mut others) = (Vec::new(), Vec::new());
-    for (meta, calls) in set.calls_by_session() {
-        let calls: Vec<RawCall> = calls.into_iter().map(|index| set.calls[index].clone()).collect();
-        if meta.split == datasets::Split::Train {
-            let calls = calls.iter().map(|call| schema::seal_for_fit(call, &key)).collect();
-            honest.push(TrainingSession { calls, pool: None });
-        } else {
-            others.push(calls);
-        }
-    }
-    let model = detector::fit(&honest, &FitOptions::default()).unwrap();
-    (Detector::new(model), others)
-}
 
 async fn ask(address: SocketAddr, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -53,12 +35,11 @@ fn sighting(call: &RawCall, phase: Phase) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn asking_call_by_call_gives_the_decisions_of_a_backtest() {
-    let (detector, sessions) = world();
     let mut config = Config::default();
     config.policy.mode = Mode::Enforce;
     // The sessions are asked about faster than they happened: their pace is not what is compared.
     config.policy.burst = policy::Burst { nats_max: 1e9, calls_max: u32::MAX, ..config.policy.burst };
-    let parts = vedette::parts::for_data_sets(&config, detector).unwrap();
+    let parts = vedette::parts::for_data_sets(&config, FITTED.detector.clone()).unwrap();
     let listener = vedette::commands::policy::listen("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -70,7 +51,7 @@ async fn asking_call_by_call_gives_the_decisions_of_a_backtest() {
     };
 
     let mut denied = 0;
-    for calls in sessions.iter().take(150) {
+    for calls in FITTED.others.iter().take(150) {
         let mut backtest = Pipeline::new(Arc::clone(&parts));
         for call in calls {
             let (status, body) = ask(address, "/v1/decide", &sighting(call, Phase::Request)).await;
@@ -97,9 +78,8 @@ async fn asking_call_by_call_gives_the_decisions_of_a_backtest() {
 #[tokio::test]
 async fn with_no_model_everything_is_learning_and_nothing_is_denied() {
     let parts = vedette::parts::for_data_sets(&Config::default(), Detector::learning()).unwrap();
-    let (_, sessions) = world();
     let mut pipeline = Pipeline::new(parts);
-    for call in sessions.iter().flatten().take(300) {
+    for call in FITTED.others.iter().flatten().take(300) {
         let judged = pipeline.judge(call).unwrap();
         let Verdict { learning, .. } = judged.verdict;
         assert!(learning && pipeline.decide(&judged).would < Ladder::StepUp);

@@ -1,7 +1,5 @@
 //! A TLS server that takes calls as `POST /v1/calls` promises to: 429 first, then 202.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "shared by tests")]
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;

@@ -1,7 +1,5 @@
 //! A real server on a loopback port, for tests that speak TLS.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "shared by tests")]
-
 use std::path::Path;
 use std::time::Duration;
 

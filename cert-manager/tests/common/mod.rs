@@ -1,7 +1,5 @@
 //! What several tests need: an office, and devices that renew as `vedette-agent` does.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "shared by tests")]
-
 use cert_manager::authority::{Authority, key_id, self_signed_authority};
 use cert_manager::device::{DeviceId, RequestId};
 use cert_manager::ledger::{Answer, Ask, Credential, Job, Ledger, Office, Token, token_hash};

@@ -1,7 +1,5 @@
 //! A disk that loses and tears what was not synced, and an authority without sockets.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "shared by tests")]
-
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -1,10 +1,4 @@
 //! A set's folder, written line by line.
-#![allow(
-    dead_code,
-    missing_docs,
-    clippy::unwrap_used,
-    reason = "shared by several test files, each of which uses some of it"
-)]
 
 use flate2::{Compression, write::GzEncoder};
 use std::io::Write as _;

@@ -1,6 +1,5 @@
 //! An operator whose every answer depends on all that its session did before, so that a record lost, doubled or
 //! reordered anywhere shows in the answers.
-#![allow(dead_code, reason = "each test binary uses its own part of this module")]
 
 pub mod process;
 

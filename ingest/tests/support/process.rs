@@ -23,12 +23,12 @@ pub struct Told<'a> {
 pub struct Process(Child);
 
 impl Process {
-    /// Runs `an_engine_process` of this test binary, which calls [`serve_as_told`].
+    /// Runs [`an_engine_process`] of this test binary.
     pub fn start(told: &Told<'_>) -> Self {
         let membership = if told.membership == Membership::Dynamic { "dynamic" } else { "static" };
         let words = [told.brokers, told.group, told.instance, membership, told.calls, told.verdicts].join(" ");
         let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "an_engine_process", "--nocapture"])
+            .args(["--exact", "support::process::an_engine_process", "--nocapture"])
             .env("ENGINE_PROCESS", words)
             .env("ENGINE_CHECKPOINTS", told.checkpoints)
             .stdout(Stdio::null())
@@ -44,8 +44,9 @@ impl Drop for Process {
     }
 }
 
-/// Serves until killed, when this process was started by [`Process::start`]; else returns at once.
-pub async fn serve_as_told() {
+/// No test: what a [`Process`] runs. Serves until killed where this process is one; else returns at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_process() {
     let Ok(told) = std::env::var("ENGINE_PROCESS") else { return };
     let [brokers, group, instance, membership, calls, verdicts] = told.split(' ').collect::<Vec<_>>()[..] else {
         panic!("`{told}`")

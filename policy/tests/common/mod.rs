@@ -1,6 +1,4 @@
 //! One call with its verdict, told in a few words.
-#![allow(dead_code, reason = "each test file uses its part")]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
 pub mod http;
 

@@ -1,15 +1,16 @@
 //! Replicas that hear of each other as the test lets them.
 
-use super::{Replica, in_a_session, request, two, world};
+use super::{Replica, in_a_session, request, sessions, two};
+use crate::fitted::FITTED;
 use policy::{Circumstances, Fit, Mission};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
 use schema::{Phase, RawCall};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_asked_about_at_two_replicas_in_turn_get_what_one_says_of_them() {
-    let (detector, sessions) = world();
-    let alone = Replica::start(&detector, None).await;
-    let replicas = two(&detector, [None, None]).await;
+    let (detector, sessions) = (&FITTED.detector, sessions());
+    let alone = Replica::start(detector, None).await;
+    let replicas = two(detector, [None, None]).await;
     let (mut denied, mut forwarded) = (0, 0);
     for calls in sessions.iter().take(80) {
         for (n, call) in calls.iter().enumerate() {
@@ -36,8 +37,8 @@ async fn sessions_asked_about_at_two_replicas_in_turn_get_what_one_says_of_them(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_owner_is_away_answers_are_degraded_and_then_another_owns_its_sessions() {
-    let (detector, sessions) = world();
-    let [one, other] = two(&detector, [None, None]).await;
+    let (detector, sessions) = (&FITTED.detector, sessions());
+    let [one, other] = two(detector, [None, None]).await;
     let call = in_a_session(&sessions[0][0], |call| one.asks_another(call));
     assert!(!one.ask(request(&call)).await.decision.degraded);
     let next = |n: u32| RawCall { id: format!("next-{n}").parse().unwrap(), ..request(&call) };
@@ -62,9 +63,9 @@ async fn while_the_owner_is_away_answers_are_degraded_and_then_another_owns_its_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mission_told_to_any_replica_is_held_where_its_session_is() {
-    let (detector, sessions) = world();
-    let alone = Replica::start(&detector, None).await;
-    let replicas = two(&detector, [None, None]).await;
+    let (detector, sessions) = (&FITTED.detector, sessions());
+    let alone = Replica::start(detector, None).await;
+    let replicas = two(detector, [None, None]).await;
     let call = in_a_session(&sessions[0][0], |call| replicas[0].asks_another(call));
     let call = RawCall { mission: None, ..call };
     let mission = |tool: &str, text: Option<&str>| -> Mission {
@@ -89,7 +90,7 @@ async fn a_mission_told_to_any_replica_is_held_where_its_session_is() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_with_certificates_of_one_authority_ask_each_other_and_no_other() {
-    let (detector, sessions) = world();
+    let (detector, sessions) = (&FITTED.detector, sessions());
     let authority = |name: &str| {
         let mut params = CertificateParams::new(vec![]).unwrap();
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
@@ -105,7 +106,7 @@ async fn replicas_with_certificates_of_one_authority_ask_each_other_and_no_other
     };
     let (ours, others) = (authority("ours"), authority("others"));
     for (pair, degraded) in [([&ours, &ours], false), ([&ours, &others], true)] {
-        let replicas = two(&detector, pair.map(|by| Some(tls(by)))).await;
+        let replicas = two(detector, pair.map(|by| Some(tls(by)))).await;
         let call = in_a_session(&sessions[0][0], |call| replicas[0].asks_another(call));
         assert_eq!(replicas[0].ask(request(&call)).await.decision.degraded, degraded);
     }

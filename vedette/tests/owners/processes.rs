@@ -1,6 +1,7 @@
 //! Two processes of the real binary, and a Kafka in this one.
 
-use super::{learned, request};
+use super::{request, sessions};
+use crate::fitted::FITTED;
 use ingest::mock::MockKafka;
 use policy::Chain;
 use schema::{Phase, RawCall, Verdict};
@@ -110,10 +111,10 @@ fn logged(folder: &Path, names: &[&str]) -> BTreeMap<String, Verdict> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_say_what_one_says_and_one_that_leaves_says_so() {
-    let (model, sessions) = learned();
+    let sessions = sessions();
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    std::fs::write(folder.join("model"), model.to_bytes()).unwrap();
+    std::fs::write(folder.join("model"), FITTED.model.to_bytes()).unwrap();
     let kafka = MockKafka::start(&vedette::topics::with_partitions(1)).unwrap();
     let alone = Process::start(folder, "alone", &kafka, None).await;
     // None is given up, however busy the machine is.
@@ -145,10 +146,10 @@ async fn two_processes_say_what_one_says_and_one_that_leaves_says_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_is_killed_stops_no_call_and_its_sessions_are_anothers() {
-    let (model, sessions) = learned();
+    let sessions = sessions();
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    std::fs::write(folder.join("model"), model.to_bytes()).unwrap();
+    std::fs::write(folder.join("model"), FITTED.model.to_bytes()).unwrap();
     let kafka = MockKafka::start(&vedette::topics::with_partitions(1)).unwrap();
     let soon = Some("beat_ms = 50\nmisses_max = 20");
     let one = Process::start(folder, "one", &kafka, soon).await;

@@ -1,6 +1,7 @@
 //! What no replica answers: calls of others' sessions, and what is no call of ours.
 
-use super::{Replica, in_a_session, request, two, world};
+use super::{Replica, in_a_session, request, sessions, two};
+use crate::fitted::FITTED;
 use schema::{RawCall, TenantKey};
 use std::net::{SocketAddr, TcpListener};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -10,8 +11,8 @@ use vedette::members::{Membership, owned_by};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_goes_one_hop_whatever_replicas_believe_of_each_other() {
-    let (detector, sessions) = world();
-    let (one, other) = (Replica::start(&detector, None).await, Replica::start(&detector, None).await);
+    let (detector, sessions) = (&FITTED.detector, sessions());
+    let (one, other) = (Replica::start(detector, None).await, Replica::start(detector, None).await);
     // Nobody answers at the third; that it is asked would be seen here.
     let third = TcpListener::bind("127.0.0.1:0").unwrap();
     third.set_nonblocking(true).unwrap();
@@ -28,8 +29,8 @@ async fn a_call_goes_one_hop_whatever_replicas_believe_of_each_other() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_call_of_ours_is_refused_by_name() {
-    let (detector, sessions) = world();
-    let [one, other] = two(&detector, [None, None]).await;
+    let (detector, sessions) = (&FITTED.detector, sessions());
+    let [one, other] = two(detector, [None, None]).await;
     let written = |raw: &RawCall, key: &TenantKey| serde_json::to_vec(&schema::seal(&request(raw), key)).unwrap();
     let key = vedette::key::for_data_sets();
     let own = in_a_session(&sessions[0][0], |call| !one.asks_another(call));

@@ -1,6 +1,6 @@
 //! `vedette backtest`: the same calls from a data set, a file and a topic, under two models.
 
-use crate::engine::VEDETTE;
+use super::engine::VEDETTE;
 use crate::kafka::RealKafka;
 use serde_json::Value;
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! `POST /v1/calls` from a real `vedette-agent` with its certificate.
 
-use crate::engine::{Engine, VEDETTE};
+use super::engine::{Engine, VEDETTE};
+use super::verdicts;
 use crate::kafka::RealKafka;
-use crate::verdicts;
 use cert_manager::authority::Authority;
 use cert_manager::est::server::wall_clock;
 use cert_manager::time::Span;

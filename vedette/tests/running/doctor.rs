@@ -1,6 +1,6 @@
 //! `vedette doctor` on a cluster that is not as it should be, and on the same once it is.
 
-use crate::engine::VEDETTE;
+use super::engine::VEDETTE;
 use crate::kafka::RealKafka;
 use ingest::Output;
 use ingest::topics::TopicSpec;

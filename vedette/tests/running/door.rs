@@ -1,8 +1,8 @@
 //! `POST /v1/calls` from a site with a key: however often calls are sent, each is judged once.
 
-use crate::engine::{Engine, get, ready};
+use super::engine::{Engine, get, ready};
+use super::verdicts;
 use crate::kafka::RealKafka;
-use crate::verdicts;
 use ingest::read_back::Reader;
 use schema::{DeadLetter, DeadReason, Digest, topics};
 use std::fs;

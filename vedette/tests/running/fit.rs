@@ -1,6 +1,6 @@
 //! `vedette fit` from a topic by time, on a real Kafka.
 
-use crate::engine::VEDETTE;
+use super::engine::VEDETTE;
 use crate::kafka::RealKafka;
 use ingest::Output;
 use ingest::produce::send_all;

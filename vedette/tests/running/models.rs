@@ -1,8 +1,8 @@
 //! Models that are announced while an engine runs.
 
-use crate::engine::{Engine, VEDETTE, get, ready};
+use super::engine::{Engine, VEDETTE, get, ready};
+use super::verdicts;
 use crate::kafka::RealKafka;
-use crate::verdicts;
 use ingest::read_back::Reader;
 use schema::{DeadLetter, DeadReason, Digest, ModelChange, topics};
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
 //! Two engines of one static name.
 
-use crate::engine::{Engine, ready};
+use super::engine::{Engine, ready};
+use super::verdicts;
 use crate::kafka::RealKafka;
-use crate::verdicts;
 use ingest::read_back::Reader;
 use schema::topics;
 

@@ -1,9 +1,9 @@
 //! An engine and a Kafka that speak TLS and SCRAM with each other. Only in a build with the feature.
 
+use super::engine::{Engine, VEDETTE, ready};
+use super::verdicts;
 use crate::certificates::certificates;
-use crate::engine::{Engine, VEDETTE, ready};
 use crate::kafka::RealKafka;
-use crate::verdicts;
 use ingest::read_back::Reader;
 use schema::topics;
 use std::process::Command;

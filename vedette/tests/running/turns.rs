@@ -1,8 +1,8 @@
 //! Calls that come before their turn, on partitions that are quiet otherwise.
 
-use crate::engine::{Engine, get, ready};
+use super::engine::{Engine, get, ready};
+use super::verdicts;
 use crate::kafka::RealKafka;
-use crate::verdicts;
 use ingest::read_back::Reader;
 use schema::topics;
 

@@ -1,5 +1,4 @@
 //! The built-in world in a folder of its own, and the binary to run on it.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

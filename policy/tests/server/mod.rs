@@ -1,9 +1,4 @@
-//! The webhook over real sockets: one binary, for what a socket needs is slow to build.
-
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
-
-#[path = "../common/mod.rs"]
-mod common;
+//! The webhook over real sockets.
 
 mod allow; // what goes through whatever the policies say
 mod delegation; // chains of tokens

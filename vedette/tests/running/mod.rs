@@ -1,17 +1,11 @@
 //! `vedette engine` as it runs: its door, its models, its names, and what `vedette doctor` says of it, on a real Kafka.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 mod backtest;
-#[cfg(feature = "kafka-tls")]
-#[path = "../../../ingest/tests/support/certificates.rs"]
-mod certificates;
 mod device;
 mod doctor;
 mod door;
 mod engine;
 mod fit;
-#[path = "../../../ingest/tests/kafka/mod.rs"]
-mod kafka;
 mod models;
 mod names;
 #[cfg(feature = "kafka-tls")]
