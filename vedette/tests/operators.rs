@@ -50,16 +50,16 @@ async fn every_logged_decision_is_derived_again_to_the_same_bits() {
     let (records, policies) = (records(&path), PolicySet::default());
     assert_eq!(records.len(), calls.len().min(600));
     for record in &records {
-        let told = explain::decision::tell(record, &policies, &detector);
+        let told = explain::decision::tell(record, &policies, detector);
         assert!(told.same && !told.text.contains("OTHERWISE"), "{}", told.text);
     }
     let stopped = records.iter().find(|record| record.decision.would == Ladder::Deny).expect("no hijack was denied");
-    let told = explain::decision::tell(stopped, &policies, &detector);
+    let told = explain::decision::tell(stopped, &policies, detector);
     assert!(told.text.contains("decision from the verdict: the same") && told.text.contains("turn"), "{}", told.text);
     // One number of what it rests on, changed: it shows.
     let mut forged = stopped.clone();
     forged.rests_on.as_mut().unwrap().verdict.p_value = schema::PValue::clamped(0.5);
-    assert!(!explain::decision::tell(&forged, &policies, &detector).same);
+    assert!(!explain::decision::tell(&forged, &policies, detector).same);
     // Nothing of a value is in the log.
     let text = std::fs::read_to_string(&path).unwrap();
     for value in calls.iter().take(50).flat_map(|call| call.args.as_object().into_iter().flatten()) {
