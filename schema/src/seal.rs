@@ -1,11 +1,13 @@
 //! The seal: what goes in is raw, what comes out holds no text. Pure, stateless and free of any model, so it can run
 //! at the door, on a device, or as the first stage of the engine, with the same result.
 
+mod cues; // how a sentence reads
 mod encoded; // base64 and percent escapes in a text
 mod leaves; // arguments → leaves with shapes
 mod reveal; // characters that hide or imitate text
-mod segment; // a text → sentences as slices
+mod segment; // a text → sentences
 mod sketch; // vectors and prompts → query sketches
+mod slices; // a text → what is read as a sentence
 mod tokens; // a slice → words and entities
 mod words; // closed classes of short words, as structure
 

@@ -9,7 +9,7 @@ mod models; // what learns models, or tries them
 pub mod policy; // what gateway operators run
 mod traffic; // what speaks to Kafka
 
-pub use data::{Hidden, Source, Split, WORLD, WORLD_SEED, WORLD_SESSIONS, When};
+pub use data::{Hidden, Sessions, Source, Split, WORLD, WORLD_SEED, WORLD_SESSIONS, When};
 pub use models::{Explain, Fit, Measure, RedTeam, Score};
 pub use traffic::{Announce, Backtest, Doctor, Engine, Inspect, Replay, Up};
 

@@ -30,6 +30,29 @@ pub struct Hidden {
     pub no_results: bool,
 }
 
+/// Sessions of a data set, and how they were seen.
+#[derive(Debug, Clone, Args)]
+pub struct Sessions {
+    /// Where the data is.
+    #[command(flatten)]
+    pub source: Source,
+    /// Name of the data set.
+    #[arg(long, value_name = "NAME", default_value = WORLD)]
+    pub set: String,
+    /// Which sessions to take.
+    #[arg(long, value_enum, default_value_t)]
+    pub split: Split,
+    /// Only the sessions of this fold.
+    #[arg(long, value_name = "K")]
+    pub fold: Option<u8>,
+    /// Read NAME.results_VIEW.jsonl.gz in place of NAME.results.jsonl.gz.
+    #[arg(long, value_name = "VIEW", conflicts_with = "no_results")]
+    pub results: Option<String>,
+    /// What to leave out.
+    #[command(flatten)]
+    pub hidden: Hidden,
+}
+
 /// Part of a data set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Split {

@@ -1,6 +1,6 @@
 //! Commands that learn models from data sets, or try them on some.
 
-use super::data::{Hidden, Source, Split, WORLD, When};
+use super::data::{Hidden, Sessions, Source, Split, WORLD, When};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -53,24 +53,9 @@ pub struct Score {
     /// The model.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
-    /// Where the data is.
+    /// The sessions.
     #[command(flatten)]
-    pub source: Source,
-    /// Name of the data set.
-    #[arg(long, value_name = "NAME", default_value = WORLD)]
-    pub set: String,
-    /// Which sessions to score.
-    #[arg(long, value_enum, default_value_t)]
-    pub split: Split,
-    /// Only the sessions of this fold.
-    #[arg(long, value_name = "K")]
-    pub fold: Option<u8>,
-    /// Read NAME.results_VIEW.jsonl.gz in place of NAME.results.jsonl.gz.
-    #[arg(long, value_name = "VIEW", conflicts_with = "no_results")]
-    pub results: Option<String>,
-    /// What to leave out.
-    #[command(flatten)]
-    pub hidden: Hidden,
+    pub of: Sessions,
     /// Where to write one line a call, in the order of the calls file.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
@@ -95,24 +80,9 @@ pub struct Measure {
     /// folds where one is named.
     #[arg(long, conflicts_with = "inline")]
     pub compare: bool,
-    /// Where the data is.
+    /// The sessions.
     #[command(flatten)]
-    pub source: Source,
-    /// Name of the data set.
-    #[arg(long, value_name = "NAME", default_value = WORLD)]
-    pub set: String,
-    /// Which sessions to measure on.
-    #[arg(long, value_enum, default_value_t)]
-    pub split: Split,
-    /// Only the sessions of this fold.
-    #[arg(long, value_name = "K")]
-    pub fold: Option<u8>,
-    /// Read NAME.results_VIEW.jsonl.gz in place of NAME.results.jsonl.gz.
-    #[arg(long, value_name = "VIEW", conflicts_with = "no_results")]
-    pub results: Option<String>,
-    /// What to leave out.
-    #[command(flatten)]
-    pub hidden: Hidden,
+    pub of: Sessions,
     /// Print the figures as JSON.
     #[arg(long)]
     pub json: bool,

@@ -23,16 +23,16 @@ const ALPHAS: [f64; 2] = [ALPHA, 0.05];
 
 /// Scores, joins the labels, prints.
 pub fn run(args: &Measure, config: &Config) -> Result<(), Failure> {
-    let loaded = source::load(&args.source, &args.set, args.results.as_deref(), args.hidden)?;
+    let loaded = source::load(&args.of.source, &args.of.set, args.of.results.as_deref(), args.of.hidden)?;
     let mut beside = Beside::default();
     let lines = match (&args.model, args.folds) {
         (Some(model), _) => {
-            let others = Selection { split: Split::Train, fold: None, not_fold: args.fold };
-            scored(args, config, &loaded, crate::parts::model(model)?, (args.fold, &others), &mut beside)?
+            let others = Selection { split: Split::Train, fold: None, not_fold: args.of.fold };
+            scored(args, config, &loaded, crate::parts::model(model)?, (args.of.fold, &others), &mut beside)?
         }
         (None, folds) => out_of_fold(args, config, &loaded, folds.unwrap_or_default(), &mut beside)?,
     };
-    let labels = source::labels(&args.source, &args.set)?;
+    let labels = source::labels(&args.of.source, &args.of.set)?;
     let figures =
         Figures { compared: beside.figures(&labels, &SHARES), ..figures(&joined(&lines, &labels), &SHARES, &ALPHAS) };
     let mut out = std::io::stdout();
@@ -54,7 +54,7 @@ fn scored(
     beside: &mut Beside,
 ) -> Result<Vec<ScoreLine>, Failure> {
     let parts = crate::parts::for_data_sets(config, Detector::new(model))?;
-    let sessions = Selection { split: args.split, fold, not_fold: None }.of(&loaded.set)?;
+    let sessions = Selection { split: args.of.split, fold, not_fold: None }.of(&loaded.set)?;
     Ok(match (args.inline, args.compare) {
         (true, _) => crate::judge::inline(&parts, loaded, &sessions),
         (false, true) => beside.judge(&parts, loaded, &sessions, others)?,
@@ -72,8 +72,8 @@ fn out_of_fold(
     beside: &mut Beside,
 ) -> Result<Vec<ScoreLine>, Failure> {
     let key = crate::parts::key_for_data_sets(config)?;
-    let ordinary = match &args.results {
-        Some(_) => Some(source::load(&args.source, &args.set, None, args.hidden)?),
+    let ordinary = match &args.of.results {
+        Some(_) => Some(source::load(&args.of.source, &args.of.set, None, args.of.hidden)?),
         None => None,
     };
     let mut lines = Vec::new();

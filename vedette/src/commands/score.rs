@@ -14,8 +14,8 @@ use std::io::Write as _;
 pub fn run(args: &Score, config: &Config) -> Result<(), Failure> {
     writable(&args.out)?;
     let parts = crate::parts::for_data_sets(config, Detector::new(crate::parts::model(&args.model)?))?;
-    let loaded = source::load(&args.source, &args.set, args.results.as_deref(), args.hidden)?;
-    let sessions = Selection { split: args.split, fold: args.fold, not_fold: None }.of(&loaded.set)?;
+    let loaded = source::load(&args.of.source, &args.of.set, args.of.results.as_deref(), args.of.hidden)?;
+    let sessions = Selection { split: args.of.split, fold: args.of.fold, not_fold: None }.of(&loaded.set)?;
     let lines = crate::judge::judge(&parts, &loaded, &sessions);
     write(&args.out, &file(lines.iter().map(ScoreLine::to_json)))?;
     let (calls, sessions) = (grouped(lines.len() as u64), grouped(sessions.len() as u64));
