@@ -16,20 +16,22 @@ pub(crate) struct Calibration {
     exposed: Vec<f64>,
 }
 
-/// What the tail of sessions is taken to look like before any is seen, and how many sessions that is worth. The experts'
-/// scales put ordinary tails at about one place whatever the traffic is; a few dozen sessions by themselves would make the
-/// odd one among them the threshold, and fewer than one in alpha no threshold at all.
-fn ordinary_tail(score: f64) -> f64 {
-    (PRIOR_AT_ZERO * libm::exp(-score / PRIOR_FALLS)).min(1.0)
+/// What the tail of sessions is taken to look like before any is seen: a share of `AT_ZERO` passes 0, and so much less the
+/// higher. The experts' scales put ordinary tails at about one place whatever the traffic is.
+fn tail(score: f64, falls: f64) -> f64 {
+    (AT_ZERO * libm::exp(-score / falls)).min(1.0)
 }
 
+const AT_ZERO: f64 = 0.01;
+/// How fast the tail of ordinary sessions falls, and how many sessions that is worth: a few dozen by themselves would make
+/// the odd one among them the threshold, and fewer than one in alpha no threshold at all.
+const ORDINARY_FALLS: f64 = 0.35;
+const ORDINARY_SESSIONS: f64 = 20.0;
 /// How much lower than ordinary a tail may be taken to be, however many sessions it is seen in: tasks that are still to come
 /// look odder than those held out, of which others like them were learned.
 const UNSEEN_TASKS: f64 = 0.17;
-
-const PRIOR_SESSIONS: f64 = 20.0;
-const PRIOR_AT_ZERO: f64 = 0.01;
-const PRIOR_FALLS: f64 = 0.35;
+/// And how fast theirs falls: below 0 lie whole tasks, not the odd session of one.
+const UNSEEN_FALLS: f64 = 0.2;
 
 /// How many times the promised share of exposed sessions may be flagged.
 const EXPOSED_SHARE: f64 = 10.0;
@@ -50,8 +52,10 @@ impl Calibration {
         let p = |sorted: &[f64]| {
             let above = sorted.len() - sorted.partition_point(|s| *s < score);
             let seen = above as f64 + 0.5;
-            let share = (seen + PRIOR_SESSIONS * ordinary_tail(score)) / (sorted.len() as f64 + PRIOR_SESSIONS + 0.5);
-            share.max(ordinary_tail(score + UNSEEN_TASKS))
+            let ordinary = ORDINARY_SESSIONS * tail(score, ORDINARY_FALLS);
+            let share = (seen + ordinary) / (sorted.len() as f64 + ORDINARY_SESSIONS + 0.5);
+            let unseen = |falls: f64| tail(score + UNSEEN_TASKS, falls);
+            share.max(unseen(ORDINARY_FALLS)).max(unseen(UNSEEN_FALLS))
         };
         let clean = p(&self.clean);
         PValue::clamped(if exposed { clean.max(p(&self.exposed) / EXPOSED_SHARE) } else { clean })
@@ -82,7 +86,7 @@ mod tests {
     fn few_sessions_widen_and_do_not_silence() {
         assert!(p(40, 1.5) <= 0.01 && p(5, 1.5) <= 0.02, "{} {}", p(40, 1.5), p(5, 1.5));
         assert!(p(5, 0.0) > p(40, 0.0) && p(40, 0.0) >= p(4_000, 0.0));
-        assert!(p(4_000, -0.2) > 0.01, "however calm the sessions were");
+        assert!(p(4_000, -0.2) > 0.01 && p(4_000, -0.45) > 0.04, "however calm the sessions were");
         assert!(p(40, -1.0) > 0.01 && p(0, -1.0) > 0.01);
     }
 
