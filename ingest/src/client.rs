@@ -123,9 +123,11 @@ mod tests {
         drop(listener);
         let consumer: BaseConsumer<Logged> =
             settings(&Cluster::new(&brokers)).create_with_context(Logged::default()).unwrap();
-        while consumer.context().heard().is_none() {
+        let hears = |consumer: &BaseConsumer<Logged>| {
             drop(consumer.poll(Duration::from_millis(100)));
-        }
+            consumer.context().heard().is_some()
+        };
+        assert!((0..600).any(|_| hears(&consumer)), "nothing is heard of a port where nobody listens");
         let source = KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure);
         let said = unreachable(&consumer, &brokers, "describe a topic")(source).to_string();
         let beginning = format!("no answer from Kafka at `{brokers}` to describe a topic; last heard: ");

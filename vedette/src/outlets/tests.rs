@@ -17,6 +17,9 @@ async fn delivered(outlet: &Outlet, meters: &Meters) {
     }
 }
 
+/// Nothing that is waited for takes as long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A receiver that gives these answers in turn, status with headers and body, one a connection, and tells what it was sent:
 /// key and body.
 pub(crate) fn receiver(answers: Vec<(&'static str, Vec<u8>)>) -> (String, mpsc::Receiver<(String, Vec<u8>)>) {

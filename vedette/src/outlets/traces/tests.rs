@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::operator::Judge;
-use crate::outlets::tests::receiver;
+use crate::outlets::tests::{PATIENCE, receiver};
 use crate::outlets::{Meters, Outlet};
 use crate::parts;
 use datasets::Split;
@@ -63,10 +63,14 @@ async fn an_alert_becomes_a_span_of_the_trace_of_the_call_that_raised_it() {
     let (url, received) = receiver(vec![("503 Service Unavailable\r\nretry-after: 0", vec![]), ("200 OK", vec![])]);
     let meters = Arc::new(Meters::default());
     let running = tokio::spawn(outlet(&url).run(kafka.bootstrap().into(), "vedette".into(), Arc::clone(&meters)));
-    let sent = tokio::task::spawn_blocking(move || received.iter().collect::<Vec<_>>()).await.unwrap();
-    while meters.delivered.load(Ordering::Relaxed) == 0 {
-        tokio::task::yield_now().await;
-    }
+    let next = move |_| received.recv_timeout(PATIENCE).expect("the alert is sent, twice");
+    let sent = tokio::task::spawn_blocking(|| (0..2).map(next).collect::<Vec<_>>()).await.unwrap();
+    let taken = async {
+        while meters.delivered.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, taken).await.expect("the second time it is taken");
     running.abort();
     assert_eq!(sent[0], sent[1]);
 

@@ -1,7 +1,7 @@
 //! Decisions on their way to a collector that is there, and to one that is not.
 
 use super::*;
-use crate::outlets::tests::receiver;
+use crate::outlets::tests::{PATIENCE, receiver};
 use crate::pipeline::{Judged, Pipeline};
 use ::policy::{Fallback, PolicySet, Scored, fall_back};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -35,7 +35,7 @@ async fn what_is_stopped_is_told_in_the_callers_trace() {
     teller.tell(&logged(1, Fallback::Allow, Mode::Enforce));
     teller.tell(&Logged { scored: None, ..logged(2, Fallback::Deny, Mode::Enforce) });
     teller.tell(&logged(3, Fallback::Deny, Mode::Enforce));
-    let (_, body) = tokio::task::spawn_blocking(move || received.recv().unwrap()).await.unwrap();
+    let (_, body) = tokio::task::spawn_blocking(move || received.recv_timeout(PATIENCE).unwrap()).await.unwrap();
     drop(teller);
     spans.close().await;
     let mut request = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
