@@ -34,6 +34,7 @@ use crate::fleet;
 use crate::keys::{Key, KeyStore};
 use crate::ledger::credential::TokenText;
 use crate::ledger::{ClassPolicy, Ledger, LedgerError, Office, Standing, Token};
+use crate::meters::Meters;
 use crate::pem;
 use crate::risk::RiskSource;
 use crate::sign::{KeyError, Role, SigningKey};
@@ -189,6 +190,7 @@ pub fn open(folder: &Path, config: &Config, risk: Box<dyn RiskSource>) -> Result
         roots,
         risk,
         hint: None,
+        meters: Meters::default(),
     };
     Ok(Ca { desk, cross, generations })
 }

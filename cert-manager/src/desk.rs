@@ -19,6 +19,7 @@ use crate::fleet::{page, parse_query};
 use crate::floor::{Nonce, TimeAnswer};
 use crate::http::{Request, Response};
 use crate::ledger::{Answer, Ask, Credential, Job, Ledger, LedgerError, Office, Refusal, token_hash};
+use crate::meters::{Facts, Meters};
 use crate::receipt::{SignedReceipt, parse_receipt};
 use crate::revocation::{crl, status_list};
 use crate::risk::RiskSource;
@@ -26,6 +27,7 @@ use crate::rotation::Window;
 use crate::sign::SigningKey;
 use crate::time::{Millis, Span};
 use crate::tls::Issued;
+use crate::trust::Trust;
 
 mod device; // what is made of a device that asks: its risk, its word
 pub mod lists; // revocation lists, kept for a moment
@@ -78,6 +80,8 @@ pub struct Desk {
     pub risk: Box<dyn RiskSource>,
     /// When the server would like renewals sooner, for all.
     pub hint: Option<Window>,
+    /// What the server counts.
+    pub meters: Meters,
 }
 
 /// What a request needs.
@@ -123,6 +127,7 @@ impl Desk {
             Route::RenewalInfo => Ok(self.renewal_info()),
             Route::Probe => Ok(Response::empty(204)),
             Route::Fleet => self.fleet(request, now),
+            Route::Metrics => self.metrics(),
         };
         Plan::Done(made.unwrap_or_else(|refused| refused))
     }
@@ -182,6 +187,19 @@ impl Desk {
         let page = page.map_err(|_| Response::text(503, "the ledger cannot be read").with("retry-after", "60"))?;
         let json = serde_json::to_vec(&page).map_err(|_| Response::text(500, "cannot write the page"))?;
         Ok(Response::new(200, "application/json", json))
+    }
+
+    fn metrics(&self) -> Result<Response, Response> {
+        // The chain was walked when the folder was opened, so the newest document can be read.
+        let root =
+            self.roots.last().and_then(|bytes| Trust::start(bytes).ok()).map(|trust| trust.document().expires_ms);
+        let facts = Facts {
+            authority_until: self.office.authority.facts().validity.until.unix_seconds(),
+            root_until: root.map_or(0, Millis::unix_seconds),
+            root_version: self.trust_version(),
+            bundle_version: self.office.bundle_version.load(Ordering::Relaxed),
+        };
+        Ok(Response::new(200, "text/plain; version=0.0.4; charset=utf-8", self.meters.page(&facts)))
     }
 
     fn trust_version(&self) -> u32 {
@@ -343,7 +361,7 @@ fn refused(refusal: Refusal) -> Response {
 
 fn refuse_peer(route: Route, peer: &Peer) -> Response {
     match (route, peer) {
-        (Route::Renew | Route::Probe | Route::RenewalInfo | Route::Fleet, Peer::Anonymous) => {
+        (Route::Renew | Route::Probe | Route::RenewalInfo | Route::Fleet | Route::Metrics, Peer::Anonymous) => {
             Response::text(403, "a client certificate is needed")
         }
         _ => Response::text(403, "this certificate may not use this route"),

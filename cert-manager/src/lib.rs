@@ -20,6 +20,7 @@ pub mod holds; // what a device says it holds
 pub mod http; // requests and responses as plain values
 pub mod keys; // private keys, and where they are kept
 pub mod ledger; // the memory of every device, and the rules over it
+pub mod meters; // what the authority counts of itself
 pub mod peers; // whether a device lets another one in
 pub mod pem; // certificates as text
 pub mod receipt; // hash-chained, signed links, one per certificate

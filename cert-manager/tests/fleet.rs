@@ -44,9 +44,13 @@ impl Place {
     }
 
     fn get(&self, identity: Option<&Identity>, query: &str) -> Result<Response, ChannelError> {
+        self.ask(identity, &Request::get("/v1/fleet").asking(query))
+    }
+
+    fn ask(&self, identity: Option<&Identity>, request: &Request) -> Result<Response, ChannelError> {
         let mut channel = TlsChannel::new(self.server.url.parse().unwrap());
         channel.believe(&self.trust.anchors(wall_clock()), wall_clock());
-        channel.exchange(identity, &Request::get("/v1/fleet").asking(query))
+        channel.exchange(identity, request)
     }
 
     /// The first page of which `good` holds: the word of a device is written beside the answer it gets, so it may be
@@ -184,6 +188,37 @@ fn nobody_but_an_operator_reads_the_fleet_and_an_operator_does_nothing_else() {
     assert_eq!(channel.exchange(Some(&ada), &Request::get("/v1/fleet")).unwrap().status, 403);
     assert_eq!(place.get(Some(&bob), "").unwrap().status, 200, "only hers");
     assert!(ca::operator_remove(place.folder.path(), &"ada".parse().unwrap()).is_err());
+    place.server.stop();
+}
+
+#[test]
+fn an_operator_sees_what_the_server_counts() {
+    let place = Place::open(|_| Config::default());
+    let folder = tempfile::tempdir().unwrap();
+    let device = place.device(folder.path(), "dev-1", "default").credentials().unwrap().unwrap();
+    ca::revoke(place.folder.path(), &"dev-1".parse().unwrap(), "lost").unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    let csr = params.serialize_request(&key).unwrap();
+    let body = cert_manager::est::wire::encode_body(csr.der());
+    let renewal = Request::post("/.well-known/est/simplereenroll", "application/pkcs10", body);
+    assert_eq!(place.ask(Some(&device), &renewal).unwrap().status, 403);
+    let page = place.ask(Some(&place.operator("ada")), &Request::get("/metrics")).unwrap();
+    assert_eq!(page.status, 200);
+    assert!(page.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+    let page = String::from_utf8(page.body).unwrap();
+    for line in [
+        "vedette_ca_requests_total{route=\"enroll\",status=\"200\"} 1",
+        "vedette_ca_requests_total{route=\"reenroll\",status=\"403\"} 1",
+        "vedette_ca_refusals_total{why=\"revoked\"} 1",
+        "vedette_ca_jobs_waiting 0",
+        "vedette_ca_root_version 1",
+        "vedette_ca_ledger_failures_total 0",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line} is missing in\n{page}");
+    }
+    assert!(!page.contains("dev-1"), "labels are words of ours: {page}");
     place.server.stop();
 }
 

@@ -8,7 +8,7 @@ use cert_manager::desk::{Peer, Route};
 use cert_manager::http::Request;
 use cert_manager::time::Span;
 
-const ROUTES: [Route; 13] = [
+const ROUTES: [Route; 14] = [
     Route::Manifest(Kind::Model),
     Route::Content(Kind::Model, 1, 0),
     Route::Crl(None),
@@ -22,6 +22,7 @@ const ROUTES: [Route; 13] = [
     Route::RenewalInfo,
     Route::Probe,
     Route::Fleet,
+    Route::Metrics,
 ];
 
 fn peers() -> Vec<(&'static str, Peer)> {
@@ -57,7 +58,7 @@ fn documented(route: Route) -> &'static [&'static str] {
         Route::Renew => &["current", "quarantine", "expired", "revoked"],
         Route::RenewalInfo | Route::Probe => &["current", "quarantine"],
         Route::Manifest(_) | Route::Content(..) => &["current"],
-        Route::Fleet => &["operator"],
+        Route::Fleet | Route::Metrics => &["operator"],
     }
 }
 
@@ -77,6 +78,7 @@ fn request(route: Route) -> Request {
         Route::RenewalInfo => Request::get("/v1/renewal-info"),
         Route::Probe => Request::post("/v1/probe", "application/json", vec![]),
         Route::Fleet => Request::get("/v1/fleet"),
+        Route::Metrics => Request::get("/metrics"),
     }
 }
 

@@ -33,6 +33,8 @@ pub enum Route {
     Probe,
     /// `GET /v1/fleet`.
     Fleet,
+    /// `GET /metrics`.
+    Metrics,
 }
 
 /// What a route lets happen, which decides who may use it.
@@ -49,7 +51,7 @@ enum Door {
     Quarantined,
     /// Everything else: a certificate that is good in full.
     Members,
-    /// What is known of every device.
+    /// What is known of every device, and of the server.
     Operators,
 }
 
@@ -69,12 +71,33 @@ impl Route {
             (Method::Get, _, "/v1/renewal-info") => Some(Self::RenewalInfo),
             (Method::Post, _, "/v1/probe") => Some(Self::Probe),
             (Method::Get, _, "/v1/fleet") => Some(Self::Fleet),
+            (Method::Get, _, "/metrics") => Some(Self::Metrics),
             (Method::Get, _, path) if path.starts_with("/v1/bundles/") => bundle(path.strip_prefix("/v1/bundles/")?),
             (Method::Get, _, path) => match path.strip_prefix("/v1/crl/") {
                 Some(number) => number.parse().ok().map(|number| Self::Crl(Some(number))),
                 None => path.strip_prefix("/v1/trust/")?.parse().ok().map(Self::Trust),
             },
             _ => None,
+        }
+    }
+
+    /// Its name among the meters.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CaCerts => "cacerts",
+            Self::CsrAttributes => "csrattrs",
+            Self::Enrol => "enroll",
+            Self::Renew => "reenroll",
+            Self::Time => "time",
+            Self::Trust(_) => "trust",
+            Self::Crl(_) => "crl",
+            Self::Status => "status",
+            Self::Manifest(_) => "manifest",
+            Self::Content(..) => "content",
+            Self::RenewalInfo => "renewal-info",
+            Self::Probe => "probe",
+            Self::Fleet => "fleet",
+            Self::Metrics => "metrics",
         }
     }
 
@@ -87,7 +110,7 @@ impl Route {
             Self::Renew => Door::Returning,
             Self::RenewalInfo | Self::Probe => Door::Quarantined,
             Self::Manifest(_) | Self::Content(..) => Door::Members,
-            Self::Fleet => Door::Operators,
+            Self::Fleet | Self::Metrics => Door::Operators,
         }
     }
 

@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::wire::BODY_BYTES_MAX;
 use crate::desk::peer::End;
-use crate::desk::{Desk, Plan, Route};
+use crate::desk::{Desk, Plan, REFUSED_HEADER, Route};
 use crate::http::{Method, Request, Response};
 use crate::ledger::{Answer, Job, LedgerError};
 use crate::time::Millis;
@@ -69,26 +69,31 @@ pub async fn serve(desk: Arc<Desk>, listener: TcpListener, tls: ServerConfig, li
         };
         let (desk, queue, acceptor) = (desk.clone(), queue.clone(), acceptor.clone());
         tokio::spawn(async move {
-            connection(desk, queue, acceptor, stream, limits.patience).await;
+            desk.meters.accepted.add(1);
+            desk.meters.connections.up();
+            connection(&desk, queue, acceptor, stream, limits.patience).await;
+            desk.meters.connections.down();
             drop(place);
         });
     }
 }
 
 async fn connection(
-    desk: Arc<Desk>,
+    desk: &Arc<Desk>,
     queue: SyncSender<Asked>,
     acceptor: TlsAcceptor,
     stream: TcpStream,
     patience: Duration,
 ) {
     let _ = stream.set_nodelay(true); // only slower without
-    let Ok(Ok(tls)) = tokio::time::timeout(patience, acceptor.accept(stream)).await else { return };
+    let Ok(Ok(tls)) = tokio::time::timeout(patience, acceptor.accept(stream)).await else {
+        return desk.meters.handshakes_refused.add(1);
+    };
     let certificate = tls.get_ref().1.peer_certificates().and_then(|c| c.first());
     let end = Arc::new(End::of(certificate.map(|c| c.as_ref()), &desk.known));
     let service = service_fn(move |request| {
         let (desk, queue, end) = (desk.clone(), queue.clone(), end.clone());
-        async move { Ok::<_, Infallible>(outgoing(answer(&desk, &queue, &end, request).await)) }
+        async move { Ok::<_, Infallible>(outgoing(counted(&desk, &queue, &end, request).await)) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(64 * 1024);
@@ -96,13 +101,22 @@ async fn connection(
     let _ = http.serve_connection(TokioIo::new(tls), service).await;
 }
 
-async fn answer(desk: &Desk, queue: &SyncSender<Asked>, end: &End, request: hyper::Request<Incoming>) -> Response {
-    let request = match incoming(request).await {
-        Ok(request) => request,
-        Err(refused) => return refused,
+async fn counted(desk: &Desk, queue: &SyncSender<Asked>, end: &End, request: hyper::Request<Incoming>) -> Response {
+    let began = stopwatch();
+    let (route, response) = match incoming(request).await {
+        Ok(request) => {
+            let route = Route::of(&request);
+            (route.map_or("none", Route::name), answer(desk, queue, end, route, request).await)
+        }
+        Err(refused) => ("unread", refused),
     };
+    desk.meters.answered(route, response.status, response.header(REFUSED_HEADER), began.elapsed());
+    response
+}
+
+async fn answer(desk: &Desk, queue: &SyncSender<Asked>, end: &End, route: Option<Route>, request: Request) -> Response {
     let now = wall_clock();
-    let minds = Route::of(&request).is_none_or(Route::minds_revocation);
+    let minds = route.is_none_or(Route::minds_revocation);
     // A ledger that cannot say counts as revoked: nothing opens on its failure.
     let revoked = |serial: &str| minds && desk.ledger.is_revoked(serial).unwrap_or(true);
     let peer = end.peer(&desk.known, revoked, now);
@@ -110,19 +124,30 @@ async fn answer(desk: &Desk, queue: &SyncSender<Asked>, end: &End, request: hype
         Plan::Done(response) => return response,
         Plan::Noted(response, job) => {
             // Nobody waits for it, and where there is no room it is told again tomorrow.
-            let _ = queue.try_send((job, oneshot::channel().0));
+            let _ = enqueue(desk, queue, (job, oneshot::channel().0));
             return response;
         }
         Plan::Job(job) => job,
     };
     let (reply, answer) = oneshot::channel();
-    if queue.try_send((job, reply)).is_err() {
+    if !enqueue(desk, queue, (job, reply)) {
         return Response::text(503, "too many at once").with("retry-after", "30");
     }
     match answer.await {
         Ok(answer) => desk.finish(answer),
         Err(_) => Response::text(503, "the ledger has stopped").with("retry-after", "60"),
     }
+}
+
+/// Whether there was room.
+fn enqueue(desk: &Desk, queue: &SyncSender<Asked>, asked: Asked) -> bool {
+    // Counted first: the writer may take it before we are back.
+    desk.meters.waiting.up();
+    let sent = queue.try_send(asked).is_ok();
+    if !sent {
+        desk.meters.waiting.down();
+    }
+    sent
 }
 
 /// Gathers jobs and carries them out, one transaction and one fsync for all that wait.
@@ -140,11 +165,16 @@ fn write(desk: &Desk, jobs: &Receiver<Asked>, batch: usize) {
         }
         gather = if asked.len() > 1 { GATHER } else { Duration::ZERO };
         let (jobs, replies): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
-        match desk.apply(&jobs, wall_clock()) {
+        let began = stopwatch();
+        let applied = desk.apply(&jobs, wall_clock());
+        desk.meters.batch(jobs.len(), began.elapsed());
+        jobs.iter().for_each(|_| desk.meters.waiting.down());
+        match applied {
             Ok(answers) => replies.into_iter().zip(answers).for_each(|(reply, answer)| {
                 let _ = reply.send(Ok(answer)); // the client may have gone; it asks again
             }),
             Err(error) => {
+                desk.meters.ledger_failures.add(1);
                 let why = error.to_string();
                 replies.into_iter().for_each(|reply| {
                     let _ = reply.send(Err(LedgerError::Batch(why.clone())));
@@ -207,6 +237,12 @@ fn outgoing(response: Response) -> hyper::Response<Full<Bytes>> {
         }
     }
     out
+}
+
+/// Of meters alone: nothing is decided by it.
+#[expect(clippy::disallowed_methods, reason = "the rim: everything below takes `now`")]
+fn stopwatch() -> Instant {
+    Instant::now()
 }
 
 /// The server's clock, read at the rim. A clock before 1970 is 1970.

@@ -139,6 +139,7 @@ pub fn desk() -> (cert_manager::desk::Desk, cert_manager::trust::Trust) {
         roots: vec![bytes],
         risk: Box::new(cert_manager::risk::FixedRisk(Risk::Green)),
         hint: None,
+        meters: Default::default(),
     };
     (desk, trust)
 }
