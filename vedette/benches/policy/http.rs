@@ -1,11 +1,13 @@
 //! `POST /v1/decide` and OPA's server, asked by the same eight connections.
 
 use crate::process::{Server, free};
-use crate::{ROUNDS, RUN, calls, inside, program, quantile};
+use crate::{ROUNDS, RUN, calls, program, quantile};
+use schema::RawCall;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -19,48 +21,87 @@ pub struct Rate {
 
 pub struct Figures {
     pub ours: Rate,
+    /// Without a log.
     pub opa: Rate,
+    /// As it starts unless told otherwise: with a line for each request and one for each response.
+    pub opa_logs: Rate,
 }
 
 pub async fn measure(ours: &Server, folder: &Path) -> Figures {
     let rules = folder.join("rules.rego");
     std::fs::write(&rules, rego()).unwrap();
-    let address = free();
-    let mut command = Command::new(program("opa"));
-    command.args(["run", "--server", "--log-level", "error", "--addr", &address.to_string()]).arg(&rules);
-    let opa = Server::start(command, address, address);
-    let requests = calls::requests();
+    let opa = |more: &[&str]| {
+        let address = free();
+        let mut command = Command::new(program("opa"));
+        command.args(["run", "--server", "--addr", &address.to_string()]).args(more).arg(&rules);
+        Server::start(command, address, address)
+    };
+    let (opa, opa_logs) = (opa(&["--log-level", "error"]), opa(&[]));
+    // A record as a gateway would send it; OPA gets the same facts as its input.
+    let records: Vec<Body> = calls::requests().iter().map(|call| Body::of(call, "", "")).collect();
+    let inputs: Vec<Body> = calls::requests().iter().map(|call| Body::of(call, "{\"input\":", "}")).collect();
+    let (records, inputs, passes) = (Arc::new(records), Arc::new(inputs), Arc::new(AtomicUsize::new(0)));
     let mut rounds = Vec::new();
-    for round in 0..ROUNDS {
-        // A record as a gateway would send it; OPA gets the same facts as its input.
-        let records: Vec<Vec<u8>> =
-            requests.iter().map(|call| schema::decode::native::encode(&inside::again(call, 1_000 + round))).collect();
-        let inputs = records.iter().map(|record| [b"{\"input\":", &record[..], b"}"].concat()).collect();
-        let theirs = closed_loop(opa.http, "/v1/data/vedette/allow", Arc::new(inputs)).await;
-        rounds.push((theirs, closed_loop(ours.http, "/v1/decide", Arc::new(records)).await));
+    for _ in 0..ROUNDS {
+        let theirs = closed_loop(opa.http, "/v1/data/vedette/allow", &inputs, &passes).await;
+        let with_log = closed_loop(opa_logs.http, "/v1/data/vedette/allow", &inputs, &passes).await;
+        rounds.push((theirs, with_log, closed_loop(ours.http, "/v1/decide", &records, &passes).await));
     }
-    println!("  decide, OPA and ours: {rounds:.1?}");
-    let (opa, ours) = rounds.into_iter().max_by(|a, b| a.0.rate.total_cmp(&b.0.rate)).unwrap();
-    Figures { ours, opa }
+    println!("  decide, OPA without and with its log, and ours: {rounds:.1?}");
+    let (opa, opa_logs, ours) = rounds.into_iter().max_by(|a, b| a.0.rate.total_cmp(&b.0.rate)).unwrap();
+    Figures { ours, opa, opa_logs }
 }
 
-async fn closed_loop(address: SocketAddr, path: &'static str, bodies: Arc<Vec<Vec<u8>>>) -> Rate {
+/// A record whose session and id end in digits that are written anew for each question: no call is asked about twice.
+struct Body {
+    bytes: Vec<u8>,
+    digits: Vec<usize>,
+}
+
+impl Body {
+    fn of(call: &RawCall, before: &str, after: &str) -> Self {
+        let mut call = call.clone();
+        call.session = format!("{}/{DIGITS}", call.session).parse().unwrap();
+        call.id = format!("{}/{DIGITS}", call.id).parse().unwrap();
+        let bytes = [before.as_bytes(), &schema::decode::native::encode(&call), after.as_bytes()].concat();
+        let digits = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(DIGITS.as_bytes())).collect();
+        Self { bytes, digits }
+    }
+
+    fn pass(&self, number: usize) -> Vec<u8> {
+        let (mut bytes, number) = (self.bytes.clone(), format!("{number:0width$}", width = DIGITS.len()));
+        for at in &self.digits {
+            bytes[*at..*at + DIGITS.len()].copy_from_slice(number.as_bytes());
+        }
+        bytes
+    }
+}
+
+/// Each pass over the bodies is of sessions of its own.
+async fn closed_loop(
+    address: SocketAddr,
+    path: &'static str,
+    bodies: &Arc<Vec<Body>>,
+    passes: &Arc<AtomicUsize>,
+) -> Rate {
+    let (first, next) = (passes.fetch_add(1_000_000, Ordering::Relaxed), Arc::new(AtomicUsize::new(0)));
     let until = Instant::now() + RUN;
     let askers: Vec<_> = (0..CONNECTIONS)
-        .map(|n| {
-            let bodies = Arc::clone(&bodies);
+        .map(|_| {
+            let (bodies, next) = (Arc::clone(bodies), Arc::clone(&next));
             tokio::spawn(async move {
                 let mut connection = Connection::open(address).await;
                 let mut took = Vec::new();
-                for body in bodies.iter().cycle().skip(n).step_by(CONNECTIONS) {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    let body = bodies[n % bodies.len()].pass(first + n / bodies.len());
                     let started = Instant::now();
                     if started >= until {
-                        break;
+                        return took;
                     }
-                    assert_eq!(connection.post(path, body).await, 200);
+                    assert_eq!(connection.post(path, &body).await, 200);
                     took.push(started.elapsed().as_secs_f64() * 1e3);
                 }
-                took
             })
         })
         .collect();
@@ -121,3 +162,4 @@ fn rego() -> String {
 }
 
 const CONNECTIONS: usize = 8;
+const DIGITS: &str = "90817263540";

@@ -44,51 +44,62 @@ fn main() {
         Some("fill-standings") => return memory::fill(),
         _ => {}
     }
+    // One group of figures: process, memory, late, grpc, decide or envoy.
+    let only = arguments.iter().position(|argument| argument == "--only").map(|at| arguments[at + 1].clone());
+    let wanted = |group: &str| only.as_deref().is_none_or(|only| only == group);
     let folder = tempfile::tempdir().unwrap();
     let model = calls::fit(folder.path());
     println!("machine: {}", process::machine());
+    let mut figures = json!({});
 
-    let (p50_us, p99_us) = runtime().block_on(inside::measure(&model));
-    println!(
-        "in process, score + decision, {} policies: p50 {p50_us:.1} us, p99 {p99_us:.1} us",
-        policy::PolicySet::default().rules().len()
-    );
-    let rss = memory::measure();
-    println!("1,000,000 standings: {:.0} MB resident", rss as f64 / 1e6);
-
+    if wanted("process") {
+        let (p50, p99) = runtime().block_on(inside::measure(&model));
+        let policies = policy::PolicySet::default().rules().len();
+        println!("in process, score + decision, {policies} policies: p50 {p50:.1} us, p99 {p99:.1} us");
+        (figures["p50_us"], figures["p99_us"]) = (round(p50), round(p99));
+    }
+    if wanted("memory") {
+        let rss = memory::measure();
+        println!("1,000,000 standings: {:.0} MB resident", rss as f64 / 1e6);
+        figures["rss_bytes_1m_standings"] = rss.into();
+    }
+    if wanted("late") {
+        let past = runtime().block_on(chaos::measure());
+        println!("scorer hangs: answers come p99.9 {past:.2} ms after the deadline");
+        figures["past_deadline_p999_ms"] = round(past);
+    }
     let ours = Server::vedette(&model, folder.path());
-    let past = runtime().block_on(chaos::measure());
-    println!("scorer hangs: answers come p99.9 {past:.2} ms after the deadline");
-
-    let grpc = runtime().block_on(grpc::measure(&ours));
-    println!("ext_authz closed loop: {:.0}/s, bare {:.0}/s, ratio {:.2}", grpc.ours, grpc.bare, grpc.ours / grpc.bare);
-    println!(
-        "ext_authz at 10,000/s: p99 {:.2} ms, bare {:.2} ms; {:.0}/s and {:.0}/s were kept up",
-        grpc.paced, grpc.paced_bare, grpc.kept, grpc.kept_bare
-    );
-    let http = runtime().block_on(http::measure(&ours, folder.path()));
-    println!(
-        "decide: {:.0}/s p50 {:.2} p99 {:.2} ms; OPA: {:.0}/s p50 {:.2} p99 {:.2} ms",
-        http.ours.rate, http.ours.p50, http.ours.p99, http.opa.rate, http.opa.p50, http.opa.p99
-    );
-    let envoy = runtime().block_on(envoy::measure(&ours, folder.path()));
-    println!(
-        "Envoy at 5,000/s: p99 {:.2} ms with ext_authz, {:.2} ms without; {:.0}/s and {:.0}/s were kept up",
-        envoy.with, envoy.without, envoy.kept, envoy.kept_without
-    );
+    if wanted("grpc") {
+        let grpc = runtime().block_on(grpc::measure(&ours));
+        let ratio = grpc.ours / grpc.bare;
+        println!("ext_authz closed loop: {:.0}/s, bare {:.0}/s, ratio {ratio:.2}", grpc.ours, grpc.bare);
+        println!(
+            "ext_authz at 10,000/s: p99 {:.2} ms, bare {:.2} ms; {:.0}/s and {:.0}/s were kept up",
+            grpc.paced, grpc.paced_bare, grpc.kept, grpc.kept_bare
+        );
+        (figures["grpc_rps"], figures["bare_rps"]) = (grpc.ours.round().into(), grpc.bare.round().into());
+        figures["ratio_to_bare"] = round(ratio);
+        (figures["paced_p99_ms"], figures["paced_bare_p99_ms"]) = (round(grpc.paced), round(grpc.paced_bare));
+    }
+    if wanted("decide") {
+        let http = runtime().block_on(http::measure(&ours, folder.path()));
+        for (who, rate) in [("decide", http.ours), ("OPA", http.opa), ("OPA with its log", http.opa_logs)] {
+            println!("{who}: {:.0}/s p50 {:.2} p99 {:.2} ms", rate.rate, rate.p50, rate.p99);
+        }
+        (figures["decide_rps"], figures["decide_p99_ms"]) = (http.ours.rate.round().into(), round(http.ours.p99));
+        (figures["opa_rps"], figures["opa_p99_ms"]) = (http.opa.rate.round().into(), round(http.opa.p99));
+        figures["ratio_to_opa"] = round(http.ours.rate / http.opa.rate);
+        figures["ratio_to_opa_with_log"] = round(http.ours.rate / http.opa_logs.rate);
+    }
+    if wanted("envoy") {
+        let envoy = runtime().block_on(envoy::measure(&ours, folder.path()));
+        println!(
+            "Envoy at 5,000/s: p99 {:.2} ms with ext_authz, {:.2} ms without; {:.0}/s and {:.0}/s were kept up",
+            envoy.with, envoy.without, envoy.kept, envoy.kept_without
+        );
+        figures["envoy_added_p99_ms"] = round(envoy.with - envoy.without);
+    }
     println!("machine afterwards: {}", process::machine());
-
-    let figures = json!({
-        "p50_us": round(p50_us), "p99_us": round(p99_us),
-        "grpc_rps": grpc.ours.round(), "bare_rps": grpc.bare.round(), "ratio_to_bare": round(grpc.ours / grpc.bare),
-        "paced_p99_ms": round(grpc.paced), "paced_bare_p99_ms": round(grpc.paced_bare),
-        "envoy_added_p99_ms": round(envoy.with - envoy.without),
-        "rss_bytes_1m_standings": rss,
-        "decide_rps": http.ours.rate.round(), "decide_p99_ms": round(http.ours.p99),
-        "opa_rps": http.opa.rate.round(), "opa_p99_ms": round(http.opa.p99),
-        "ratio_to_opa": round(http.ours.rate / http.opa.rate),
-        "past_deadline_p999_ms": round(past),
-    });
     println!("{figures}");
 }
 
@@ -96,8 +107,8 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()
 }
 
-fn round(figure: f64) -> f64 {
-    (figure * 1e3).round() / 1e3
+fn round(figure: f64) -> serde_json::Value {
+    ((figure * 1e3).round() / 1e3).into()
 }
 
 /// What is `share` of the way up, of figures in any order.
