@@ -80,7 +80,7 @@ fn learn(clients: &[(bool, Vec<&QueryRecord>)], seed: u64) -> Option<Known> {
         lives.extend(others.iter().map(|queries| life(queries, &space)));
         // Clients one after the other are as honest, and as long as any to come.
         long.extend(others.concat().chunks(LONG).map(|queries| life(queries, &space)));
-        bases.push((space.base, space.region));
+        bases.push((space.base, space.region, space.offsets));
     }
     // As many as either side had: the same density, so the same distances.
     let most = first.len().max(second.len());
@@ -91,8 +91,9 @@ fn learn(clients: &[(bool, Vec<&QueryRecord>)], seed: u64) -> Option<Known> {
     all.truncate(most);
     let mut space = Space::of(all.into_iter().map(|(_, vector)| vector).collect())?;
     let n = bases.len() as f64;
-    space.base = [0, 1].map(|at| bases.iter().filter_map(|(base, _)| base.get(at)).sum::<f64>() / n);
-    space.region = bases.iter().map(|(_, region)| region).sum::<f64>() / n;
+    space.base = [0, 1].map(|at| bases.iter().filter_map(|(base, ..)| base.get(at)).sum::<f64>() / n);
+    space.region = bases.iter().map(|(_, region, _)| region).sum::<f64>() / n;
+    space.offsets = [0, 1].map(|at| bases.iter().filter_map(|(.., offsets)| offsets.get(at)).sum::<f64>() / n);
     Some(Known { space, judge: judge(lives, long)? })
 }
 

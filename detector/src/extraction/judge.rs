@@ -79,7 +79,7 @@ impl Judge {
         let varied = (beyond / VARIATION).clamp(0.0, 1.0);
         let [some, all] = EXPLAINING;
         let lately = ((before.take(varied) - some) / (all - some)).clamp(0.0, 1.0);
-        let own = (1.0 - varied) * (1.0 - lately);
+        let own = (1.0 - varied) * (1.0 - lately) * (1.0 - step.around);
         Step { weight: step.weight * (own * own).max(VARIATION_WEIGHS), ..step }
     }
 

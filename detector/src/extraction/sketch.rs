@@ -35,6 +35,11 @@ impl Vector {
         self.dims as usize
     }
 
+    /// Its squared length.
+    pub(super) fn squared(&self) -> f64 {
+        self.iter().map(|x| x * x).sum()
+    }
+
     /// The components.
     pub(super) fn iter(&self) -> impl Iterator<Item = f64> + '_ {
         self.lanes.iter().flatten().take(self.dims()).map(|x| f64::from(*x))

@@ -24,6 +24,8 @@ pub(super) struct Space {
     copy: f64,
     /// Mean of the prototypes, whitened.
     mean: Vector,
+    /// Squared length of an honest query's offset from it: the middle one, and that of all but a few.
+    pub(super) offsets: [f64; 2],
 }
 
 /// Where a query lies.
@@ -41,6 +43,8 @@ const RIDGE: f64 = 0.03;
 const NEAREST: f64 = 1e-3;
 /// Share of the typical distance between honest queries below which two are copies.
 pub(super) const COPY: f64 = 0.05;
+/// Share of honest queries whose offset is taken for usual.
+const MOST_OFFSETS: f64 = 0.95;
 /// Prototypes that the typical distance between honest queries is taken from.
 const PAIRS_FROM: usize = 256;
 
@@ -51,8 +55,17 @@ impl Space {
         let factor = cholesky(covariance(&prototypes, dims)?, dims);
         let inverse = (0..dims).filter_map(|i| factor.get(i * (i + 1) / 2 + i)).map(|d| 1.0 / d).collect();
         let mean = Vector::default();
-        let mut space =
-            Self { prototypes, whitened: Vec::new(), factor, inverse, base: [1.0; 2], region: 1.0, copy: 0.0, mean };
+        let mut space = Self {
+            prototypes,
+            whitened: Vec::new(),
+            factor,
+            inverse,
+            base: [1.0; 2],
+            region: 1.0,
+            copy: 0.0,
+            mean,
+            offsets: [0.0; 2],
+        };
         space.whitened = space.prototypes.iter().map(|p| space.whiten(p)).collect();
         space.mean = Vector::of(mean_of(&space.whitened, dims).into_iter().map(|x| x as f32));
         let typical = typical_pair(&space.prototypes)?;
@@ -68,6 +81,10 @@ impl Space {
         // A region is halfway, in ratio, from a nearest neighbour to any two queries.
         self.region = (plain * self.region).sqrt();
         self.base = [plain, whitened];
+        let mut offsets: Vec<f64> = others.iter().map(|query| self.offset(&self.whiten(query)).squared()).collect();
+        offsets.sort_unstable_by(f64::total_cmp);
+        let at = |share: f64| offsets.get((offsets.len() as f64 * share) as usize).copied().unwrap_or(0.0);
+        self.offsets = [at(0.5), at(MOST_OFFSETS)];
         plain > 0.0 && whitened > 0.0
     }
 
@@ -77,7 +94,11 @@ impl Space {
         let [plain, whitened] = self.far(query, &white);
         let [base, whitened_base] = self.base;
         let far = [libm::log(plain / base + NEAREST), libm::log(whitened / whitened_base + NEAREST)];
-        Placed { far, offset: Vector::of(white.iter().zip(self.mean.iter()).map(|(x, mean)| (x - mean) as f32)) }
+        Placed { far, offset: self.offset(&white) }
+    }
+
+    fn offset(&self, white: &Vector) -> Vector {
+        Vector::of(white.iter().zip(self.mean.iter()).map(|(x, mean)| (x - mean) as f32))
     }
 
     /// Mean of the three nearest, plain; the nearest, whitened. Copies of the query are passed over: what other

@@ -37,8 +37,12 @@ fn query(values: &[f64], factor: f64, tool: &str) -> QueryRecord {
 /// An honest query: six causes mixed into all numbers, and a little noise.
 fn honest_values(rng: &mut ChaCha8Rng) -> Vec<f64> {
     let causes: Vec<f64> = (0..6).map(|_| rng.random_range(-1.0..1.0)).collect();
-    let mix = |at: usize| causes.iter().enumerate().map(|(i, c)| c * libm::sin((at * 6 + i) as f64)).sum::<f64>();
-    (0..DIMS).map(|at| mix(at) + rng.random_range(-0.05..0.05)).collect()
+    (0..DIMS).map(|at| mixed(&causes, at) + rng.random_range(-0.05..0.05)).collect()
+}
+
+/// What `causes` make of number `at`.
+fn mixed(causes: &[f64], at: usize) -> f64 {
+    causes.iter().enumerate().map(|(i, c)| c * libm::sin((at * 6 + i) as f64)).sum()
 }
 
 fn clients(rng: &mut ChaCha8Rng, factor: f64) -> Vec<Client> {
@@ -166,6 +170,26 @@ fn explaining_a_few_rows_is_no_copy_however_strange_each_query_is() {
     assert!(worst(&watch(&honest, unlike)) > 0.5);
 }
 
+/// Queries around `row`, as explainers by perturbation draw them; the row itself is not asked.
+fn perturbed(rng: &mut ChaCha8Rng, row: &[f64], queries: usize) -> Vec<QueryRecord> {
+    let mut noisy = || row.iter().map(|x| x + rng.random_range(-0.5..0.5)).collect::<Vec<f64>>();
+    (0..queries).map(|_| query(&noisy(), 1.0, "predict")).collect()
+}
+
+#[test]
+fn noise_around_a_row_that_a_query_could_be_is_an_explanation_and_elsewhere_a_copy() {
+    let (honest, mut rng) = fitted(1.0);
+    let mut around = |row: &[f64], queries| worst(&watch(&honest, perturbed(&mut rng, row, queries).into_iter()));
+    let causes: [f64; 6] = std::array::from_fn(|at| 0.5 * libm::cos(at as f64));
+    let possible: Vec<f64> = (0..DIMS).map(|at| mixed(&causes, at)).collect();
+    assert!(around(&possible, 150) < 0.5);
+    for (what, row) in [("the middle of all", [0.0; DIMS]), ("a row that nobody has", [2.0; DIMS])] {
+        assert!(around(&row, 150) > 0.6, "{what}");
+    }
+    // An explanation does not go on for ever.
+    assert!(around(&possible, 600) > 0.6);
+}
+
 /// What each of `identities` gets, `queries` each, in turn.
 fn together(
     honest: &Honest,
@@ -230,7 +254,7 @@ fn what_an_older_build_kept_of_a_principal_is_read() {
         honest.observe(&mut state, &query(&honest_values(&mut rng), 1.0, "predict"));
     }
     let mut older = serde_json::to_value(&state).unwrap();
-    for field in ["recent_cells", "varied", "offset"] {
+    for field in ["recent_cells", "varied", "around", "offset"] {
         older["walks"][0][1].as_object_mut().unwrap().remove(field).unwrap();
     }
     let mut older: PrincipalState = serde_json::from_value(older).unwrap();

@@ -23,6 +23,8 @@ pub(super) struct Walk {
     closing_run: u32,
     /// How far the last queries were variations of each other.
     pub(super) varied: Varied,
+    /// Where the last queries lie together.
+    around: Around,
     /// What the last distinct queries added.
     steps: VecDeque<Step>,
     /// Weighted sum of where they lie.
@@ -42,6 +44,8 @@ pub(super) struct Step {
     pub(super) weight: f64,
     /// Share of its cells that repeat one of the last queries.
     pub(super) repeated: f64,
+    /// How far it is one of many around a point that is as honest queries are, from 0 to 1.
+    pub(super) around: f64,
     /// Log distance ratios to honest queries, plain and whitened.
     pub(super) far: [f64; 2],
     /// Whether it goes on closing in on a point.
@@ -54,6 +58,22 @@ pub(super) struct Step {
 #[serde(default)]
 pub(super) struct Varied {
     mean: f64,
+    queries: u32,
+}
+
+/// Where a client's last queries lie together. Explainers draw theirs around one row: each is strange, their middle is as
+/// honest queries are (Ribeiro et al. 2016: LIME). The middle of queries drawn from all over the space, from foreign data or
+/// around many rows is either that of all honest queries or one that no honest query has.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Around {
+    /// Mean offset of the last ones, and of all.
+    lately: Vec<f32>,
+    ever: Vec<f32>,
+    /// Mean squared length of the last ones' offsets.
+    squared: f64,
+    /// Share of a single offset's variance that is left in `lately`.
+    left: f64,
     queries: u32,
 }
 
@@ -89,6 +109,20 @@ const VARIED_FROM: f64 = 0.2;
 /// Weight of the newest query in the share of variations.
 const VARIED_LATELY: f64 = 1.0 / 16.0;
 
+/// Weight of the newest query in where the last ones lie.
+const AROUND_LATELY: f64 = 1.0 / 32.0;
+/// Queries from which a point that lies like all honest queries' mean is told from one that a query could have.
+const AROUND_FROM: u32 = 8;
+/// A point's squared distance from that mean, as a share of the middle honest query's, from which it begins to be such a point,
+/// and from which it is one.
+const APART: [f64; 2] = [0.2, 0.35];
+/// Times the squared distance of most honest queries at which it is none any more.
+const BEYOND: f64 = 1.5;
+/// Queries around one point that explain it; who goes on and on there wants more than that.
+const ONE_POINT_MAX: u32 = 256;
+/// Share of a point's squared distance by which the mean of all queries lies elsewhere if there were other points before.
+const MOVED: f64 = 0.25;
+
 impl Walk {
     /// What a distinct query adds, and where it lies; `None` for one that was sent before.
     pub(super) fn step(&mut self, sketch: &QuerySketch, space: &Space) -> Option<(Step, Placed)> {
@@ -110,7 +144,8 @@ impl Walk {
         push(&mut self.recent_cells, sketch.cells.clone(), RECENT_MAX);
         self.distinct += 1;
         let weight = (FULL_VISITS / f64::from(visits)).min(1.0);
-        Some((Step { weight, repeated, far: placed.far, closing: self.closing_run >= RUN }, placed))
+        let around = self.around.take(&placed.offset, space.offsets);
+        Some((Step { weight, repeated, around, far: placed.far, closing: self.closing_run >= RUN }, placed))
     }
 
     /// Keeps a step (weighed and standardised by now) towards `offset`.
@@ -177,6 +212,44 @@ impl Varied {
         self.mean += (varied - self.mean) * VARIED_LATELY.max(1.0 / f64::from(self.queries));
         self.mean
     }
+}
+
+impl Around {
+    /// Takes in where one query lies, and says how far the last ones lie around a point like an honest query. `usual` are squared
+    /// distances of honest queries from their mean: the middle one, and that of most.
+    fn take(&mut self, offset: &Vector, usual: [f64; 2]) -> f64 {
+        self.queries = self.queries.saturating_add(1);
+        let each = 1.0 / f64::from(self.queries);
+        let rate = AROUND_LATELY.max(each);
+        approach(&mut self.lately, offset, rate);
+        approach(&mut self.ever, offset, each);
+        self.squared += (offset.squared() - self.squared) * rate;
+        self.left = (1.0 - rate) * (1.0 - rate) * self.left + rate * rate;
+        if self.queries < 2 {
+            return 0.0;
+        }
+        let mean: f64 = self.lately.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
+        // Without what chance leaves of offsets that cancel each other out.
+        let apart = mean - (self.squared - mean) * self.left / (1.0 - self.left);
+        let moved: f64 = self.lately.iter().zip(&self.ever).map(|(a, b)| f64::from(a - b) * f64::from(a - b)).sum();
+        if self.queries > ONE_POINT_MAX && moved < MOVED * mean {
+            return 0.0;
+        }
+        let [middle, most] = usual;
+        let [from, all] = APART.map(|share| share * middle);
+        let far_enough = if self.queries < AROUND_FROM { 1.0 } else { ratio(apart - from, all - from) };
+        let near_enough = ratio(BEYOND * most - apart, (BEYOND - 1.0) * most);
+        far_enough.min(near_enough).clamp(0.0, 1.0)
+    }
+}
+
+fn ratio(part: f64, whole: f64) -> f64 {
+    part / whole.max(f64::MIN_POSITIVE)
+}
+
+fn approach(mean: &mut Vec<f32>, to: &Vector, rate: f64) {
+    mean.resize(to.dims(), 0.0);
+    mean.iter_mut().zip(to.iter()).for_each(|(mean, x)| *mean += ((x - f64::from(*mean)) * rate) as f32);
 }
 
 impl Sums {
