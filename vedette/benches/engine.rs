@@ -6,7 +6,7 @@
 //! - `--seconds 30`: least length of a measurement; a log that is read sooner is read again, by another group;
 //! - `--calls 4000000`: length of that log;
 //! - `--data DIR --set NAME`: the real calls; without them the built-in world's;
-//! - `--only NAME`: one measurement of those below.
+//! - `--only NAME`: one measurement of those below; `--rate 30000`: the load of `--only p99`.
 //!
 //! | line | what |
 //! |---|---|
@@ -113,7 +113,8 @@ fn main() {
             runtime.block_on(job.decisions(Decisions::All).run()).print("decisions", figures.echo);
         }
         if wanted("p99") {
-            let rate = if figures.engine.per_s > 0.0 { figures.engine.per_s / 2.0 } else { 50_000.0 };
+            let rate =
+                if figures.engine.per_s > 0.0 { figures.engine.per_s / 2.0 } else { number("--rate", 30_000) as f64 };
             figures.p99_ms = runtime.block_on(latency::p99_ms(broker, &parts, rate as u64));
             println!("p99       {:>9.0} ms at {rate:.0} calls/s", figures.p99_ms);
         }

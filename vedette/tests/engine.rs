@@ -166,24 +166,23 @@ async fn engines_killed_at_random_say_of_every_call_once_what_score_says() {
     let start = |member: usize, broker: &RealKafka| Engine::start(&world, broker.bootstrap(), &member.to_string());
     let mut engines: Vec<Engine> = (0..MEMBERS).map(|member| start(member, &broker)).collect();
 
-    // Killed every 5 to 25 seconds, sooner in a short run; the broker twice in a long one. Calls come all the while.
+    // Each killed every 5 to 25 seconds, sooner in a short run; the broker twice in a long one. Calls come all the while.
     let started = Instant::now();
     let (mut rounds, mut kills, mut restarts) = (0, 0, 0);
-    let gap_ms = if length > Duration::from_secs(60) { 5_000..25_000 } else { 3_000..6_000 };
-    let mut kill_at = started + Duration::from_millis(chance.random_range(gap_ms.clone()));
+    let gap_ms = if length > Duration::from_secs(60) { 5_000..25_000 } else { 5_000..14_000 };
+    let mut gap = || Duration::from_millis(chance.random_range(gap_ms.clone()));
+    let mut kill_at: Vec<Instant> = (0..MEMBERS).map(|_| started + gap()).collect();
     while started.elapsed() < length {
         // One session after the other falls silent half-way through and goes on in a later hand.
         for part in round(&calls, &keys, rounds).chunks(calls.len().div_ceil(4)) {
             send_all(broker.bootstrap(), part.to_vec()).await.unwrap();
-            if Instant::now() >= kill_at {
-                let victim = chance.random_range(0..MEMBERS);
-                drop(engines.remove(victim));
-                engines.insert(victim, start(victim, &broker));
-                kill_at = Instant::now() + Duration::from_millis(chance.random_range(gap_ms.clone()));
+            for (member, kill_at) in kill_at.iter_mut().enumerate().filter(|(_, at)| Instant::now() >= **at) {
+                drop(engines.remove(member));
+                engines.insert(member, start(member, &broker));
+                *kill_at = Instant::now() + gap();
                 kills += 1;
             }
-            let pause = Duration::from_millis(chance.random_range(100..500));
-            tokio::time::sleep(pause).await; // the pace of the load, not a wait for anything
+            tokio::time::sleep(gap() / 50).await; // the pace of the load, not a wait for anything
         }
         rounds += 1;
         if length > Duration::from_secs(60) && restarts < 2 && started.elapsed() > length * (restarts + 1) / 3 {
