@@ -194,3 +194,13 @@ async fn a_broker_that_is_away_does_not_keep_an_engine_from_stopping() {
     let summary = engine.stop().await;
     assert_eq!(summary.records, 10);
 }
+
+#[tokio::test]
+async fn nor_does_one_that_was_never_there() {
+    let broker = RealKafka::start();
+    let (calls, verdicts) = (broker.topic("calls", 1, &[]), broker.topic("verdicts", 1, &[]));
+    let config = EngineConfig { inputs: vec![calls], ..EngineConfig::new(broker.bootstrap()) };
+    drop(broker);
+    let summary = Running::start(config, &verdicts).stop().await;
+    assert_eq!(summary.records, 0);
+}

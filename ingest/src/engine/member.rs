@@ -63,7 +63,12 @@ where
         let factory = Arc::clone(factory);
         let mut member = Member::start(Arc::clone(config), number, name.clone(), move |partition| factory(partition))?;
         let end = runtime.block_on(member.serve(stop.clone()));
-        summary.add(&member.close(!matches!(end, Ok(End::Stopped | End::Fenced))));
+        let patience = match end {
+            Ok(End::Fenced) => None,
+            Ok(End::Stopped) => Some(LEAVE_MAX),
+            Ok(End::Abandoned) | Err(_) => Some(Duration::ZERO),
+        };
+        summary.add(&runtime.block_on(member.close(patience)));
         match end? {
             End::Stopped | End::Abandoned => return Ok(summary),
             End::Fenced => {
@@ -334,10 +339,19 @@ impl<F: FnMut(Partition) -> Box<dyn Operator>> Member<F> {
         Millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// Ends the threads, leaves the group and says what was done. `abandon`: without waiting for what they are at.
-    fn close(self, abandon: bool) -> Summary {
+    /// Ends the threads, leaves the group and says what was done. Threads that are not done within `patience` are left behind.
+    async fn close(mut self, patience: Option<Duration>) -> Summary {
         drop((self.writer, self.keeper));
-        for thread in self.threads.into_iter().filter(|_| !abandon) {
+        // The threads hold the other ends.
+        let all_ended = async { while self.events.recv().await.is_some() {} };
+        let ended = match patience {
+            None => {
+                all_ended.await;
+                true
+            }
+            Some(patience) => tokio::time::timeout(patience, all_ended).await.is_ok(),
+        };
+        for thread in self.threads.into_iter().filter(|_| ended) {
             let _ = thread.join(); // a thread that panicked has nothing to add
         }
         self.consumer.context().close();
@@ -365,6 +379,8 @@ const IDLE_MAX: Duration = Duration::from_millis(100);
 const HELD_MAX: Duration = Duration::from_secs(1);
 /// Longest wait for Kafka once told to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(4);
+/// Longest wait for threads that have nothing left to do: one that Kafka has not answered yet, ever, is left behind.
+const LEAVE_MAX: Duration = Duration::from_millis(500);
 /// Fenced more often than this within the window: another process has our name.
 const FENCED_MAX: usize = 3;
 const FENCED_WINDOW: Duration = Duration::from_secs(120);
