@@ -93,7 +93,12 @@ pub fn decode(bytes: &[u8], received: &Received) -> Result<RawCall, DecodeError>
             format!("{} bytes, over the limit of {RECORD_BYTES_MAX}", bytes.len()),
         ));
     }
-    let wire: Wire<'_> = serde_json::from_slice(bytes).map_err(|error| place(&error))?;
+    // A text is checked once as a whole, rather than each string of it.
+    let wire: Result<Wire<'_>, _> = match std::str::from_utf8(bytes) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(bytes),
+    };
+    let wire = wire.map_err(|error| place(&error))?;
     if let Some(v) = wire.v.filter(|v| *v > u64::from(crate::RECORD_VERSION)) {
         return Err(DecodeError::new(
             DeadReason::NewerVersion,

@@ -13,11 +13,24 @@ impl Short {
     pub(crate) const BYTES_MAX: usize = 15;
 
     /// A text that fits.
+    #[inline]
     pub(crate) fn new(text: &[u8]) -> Option<Self> {
         let length = u8::try_from(text.len()).ok().filter(|length| usize::from(*length) <= Self::BYTES_MAX)?;
-        let mut bytes = [0; 16];
-        bytes.get_mut(..text.len())?.copy_from_slice(text);
-        Some(Self { bytes: u128::from_le_bytes(bytes), length })
+        // Two words that overlap in the middle: no copy of a length that is not known before.
+        let bytes = match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+            (Some(first), Some(last)) => {
+                let last = u128::from(u64::from_le_bytes(*last));
+                u128::from(u64::from_le_bytes(*first)) | last << (8 * (text.len() - 8))
+            }
+            _ => match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+                (Some(first), Some(last)) => {
+                    let last = u128::from(u32::from_le_bytes(*last));
+                    u128::from(u32::from_le_bytes(*first)) | last << (8 * (text.len() - 4))
+                }
+                _ => text.iter().rev().fold(0, |word, byte| word << 8 | u128::from(*byte)),
+            },
+        };
+        Some(Self { bytes, length })
     }
 
     /// The `length` bytes of `text` from `at` on, if they fit: read at once where the text goes on after them.
@@ -30,6 +43,12 @@ impl Short {
             Some(bytes) => Some(Self { bytes: u128::from_le_bytes(*bytes), length: 0 }.cut_to(length)),
             None => Self::new(text.get(at..at + length)?),
         }
+    }
+
+    /// Whether it is of capitals alone; of letters of ASCII.
+    #[inline]
+    pub(crate) fn is_upper(self) -> bool {
+        self.bytes & u128::from_le_bytes([0x20; 16]) == 0
     }
 
     /// The same letters in lower case; of letters of ASCII alone.
@@ -157,6 +176,7 @@ mod tests {
             for end in ["s", "ss", "ed", "ing"] {
                 prop_assert_eq!(short.lower().ends_with(end.as_bytes()), lower.ends_with(end));
             }
+            prop_assert_eq!(short.is_upper(), !word.bytes().any(|byte| byte.is_ascii_lowercase()));
             let cut = cut.min(word.len());
             prop_assert_eq!(short.cut_to(cut), Short::new(&word.as_bytes()[..cut]).unwrap());
         }

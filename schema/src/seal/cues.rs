@@ -15,64 +15,54 @@ pub(super) struct CueState {
     verb: u8,
     /// The piece before was *following*: what comes is spelled out here.
     following: bool,
-    pieces: u32,
 }
 
 impl CueState {
     pub(super) fn new(slice: &str, given: Cues) -> Self {
-        let trimmed = slice.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ')' | '”'));
-        let mut cues = given;
-        for (is, cue) in [
-            (trimmed.ends_with(['?', '？']), Cues::QUESTION),
-            (trimmed.ends_with(['!', '！']), Cues::EXCLAMATION),
-            (quotes(slice), Cues::QUOTES),
-        ] {
+        let (mut cues, end) = (given, ends(slice));
+        for (is, cue) in
+            [(end == Some('?'), Cues::QUESTION), (end == Some('!'), Cues::EXCLAMATION), (quotes(slice), Cues::QUOTES)]
+        {
             if is {
                 cues = cues.with(cue);
             }
         }
-        Self { cues, words: 0, functions: 0, shouted: 0, verb: 0, following: false, pieces: 0 }
+        Self { cues, words: 0, functions: 0, shouted: 0, verb: 0, following: false }
     }
 
+    #[inline]
     pub(super) fn piece(&mut self, piece: &Piece<'_>) {
-        if piece.class.any() {
-            for (class, cue) in [
-                (Class::SECOND, Cues::ADDRESSES),
-                (Class::FIRST, Cues::AUTHOR),
-                (Class::MODAL, Cues::MODAL),
-                (Class::STEP, Cues::STEPS),
-            ] {
-                if piece.class.has(class) {
-                    self.cues = self.cues.with(cue);
-                }
-            }
-        }
-        if piece.kind.is_handle() {
-            self.cues = self.cues.with(Cues::HANDLE);
-        }
-        let word = matches!(piece.kind, TokenKind::Word | TokenKind::Name);
-        if word && !self.following && piece.text.short().is_some_and(is_deed) {
-            self.cues = self.cues.with(Cues::DELEGATES);
-        }
-        self.following = word && piece.inflected && piece.text.short() == Short::new(b"follo");
-        let name = self.verb == 1 && piece.kind == TokenKind::Name;
+        let kind = piece.kind;
         // A short word is one of grammar's in most languages, known here or not.
-        let short = piece.kind == TokenKind::Word && piece.text.len() <= SHORT;
-        let governed = piece.class.has(Class::GOVERNED) || piece.kind.is_entity() || name || short;
+        let short = kind == TokenKind::Word && piece.text.len() <= SHORT;
+        let name = self.verb == 1 && kind == TokenKind::Name;
+        let governed = piece.class.has(Class::GOVERNED) || kind.is_entity() || name || short;
         if self.verb > 0 && governed && !piece.opens_clause {
             self.cues = self.cues.with(Cues::IMPERATIVE);
         }
         // "Delete it", but also "delete old files in" and "send money to": bare words may stand between.
-        let bare = piece.kind <= TokenKind::Name && !piece.class.any() && !piece.inflected;
+        let bare = kind <= TokenKind::Name && !piece.class.any() && !piece.inflected;
         self.verb = match self.verb {
             _ if piece.opens_clause => u8::from(bare),
-            1 | 2 if bare && piece.kind == TokenKind::Word => self.verb + 1,
+            1 | 2 if bare && kind == TokenKind::Word => self.verb + 1,
             _ => 0,
         };
-        self.words += u32::from(!piece.kind.is_entity());
-        self.functions += u32::from(piece.kind == TokenKind::Function || short);
+        self.words += u32::from(!kind.is_entity());
+        self.functions += u32::from(kind == TokenKind::Function || short);
         self.shouted += u32::from(piece.shouted);
-        self.pieces += 1;
+        let following = std::mem::take(&mut self.following);
+        match kind {
+            TokenKind::Word | TokenKind::Name => {
+                let stem = piece.text.short();
+                if !following && stem.is_some_and(is_deed) {
+                    self.cues = self.cues.with(Cues::DELEGATES);
+                }
+                self.following = piece.inflected && stem == Short::new(b"follo");
+            }
+            TokenKind::Function => self.cues = self.cues.with(of_class(piece.class)),
+            _ if kind.is_handle() => self.cues = self.cues.with(Cues::HANDLE),
+            _ => {}
+        }
     }
 
     pub(super) fn finish(self) -> Cues {
@@ -87,8 +77,33 @@ impl CueState {
     }
 }
 
+/// What a word of grammar says.
+fn of_class(class: Class) -> Cues {
+    let pairs = [
+        (Class::SECOND, Cues::ADDRESSES),
+        (Class::FIRST, Cues::AUTHOR),
+        (Class::MODAL, Cues::MODAL),
+        (Class::STEP, Cues::STEPS),
+    ];
+    let cue = |(of, cue)| if class.has(of) { cue } else { Cues::default() };
+    pairs.into_iter().map(cue).fold(Cues::default(), Cues::with)
+}
+
 /// Longest short word, in bytes.
 const SHORT: usize = 3;
+
+/// The last mark of a slice, before blanks and what closes a quotation: `?` or `!`, of whatever width.
+fn ends(slice: &str) -> Option<char> {
+    if slice.as_bytes().last().is_some_and(u8::is_ascii_alphanumeric) {
+        return None; // as most end
+    }
+    let closes = |c: &char| c.is_whitespace() || matches!(c, '"' | '\'' | ')' | '”');
+    match slice.chars().rev().find(|c| !closes(c))? {
+        '?' | '？' => Some('?'),
+        '!' | '！' => Some('!'),
+        _ => None,
+    }
+}
 
 /// Whether a slice quotes something.
 fn quotes(slice: &str) -> bool {

@@ -30,6 +30,15 @@ pub(super) fn may_hold(text: &str) -> bool {
     text.len() >= 3 * ESCAPES_MIN && (text.contains('%') || Runs::new(text).next().is_some())
 }
 
+/// Where `text` may hold anything encoded: outside these places no part of it does, cut as it may be.
+pub(super) fn places(text: &str) -> Vec<Range<usize>> {
+    let mut out: Vec<Range<usize>> = Runs::new(text).collect();
+    if let Some(first) = text.find('%') {
+        out.push(first..text.rfind('%').map_or(text.len(), |last| last + 1));
+    }
+    out
+}
+
 /// All decoded parts of `text`: of base64, then of percent escapes.
 pub(super) fn decoded(text: &str) -> Vec<Decoded> {
     let mut out: Vec<Decoded> =

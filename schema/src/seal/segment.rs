@@ -77,7 +77,7 @@ impl<'k> Collector<'k> {
 
     fn read(&mut self, text: &str, given: Cues) {
         let (clean, hidden) = clean(text);
-        let encoded = encoded::may_hold(&clean);
+        let encoded = encoded::places(&clean);
         let mut given = given;
         for slice in Slices::new(&clean) {
             let at = slice.text.as_ptr() as usize - clean.as_ptr() as usize;
@@ -87,7 +87,8 @@ impl<'k> Collector<'k> {
                 cues = cues.with(Cues::HIDDEN);
             }
             self.sentence(slice.text, cues);
-            if encoded {
+            let of_slice = at..at + slice.text.len();
+            if encoded.iter().any(|place| place.start < of_slice.end && of_slice.start < place.end) {
                 self.decoded(slice.text);
             }
             given = Cues(given.0 & !Cues::FIELD.0);
@@ -223,7 +224,7 @@ fn keep_best(sentences: &mut Vec<Sentence>) {
         return;
     }
     let mut order: Vec<(u32, u32)> = sentences.iter().map(|s| (u32::MAX - weight(s), s.number)).collect();
-    order.sort_unstable();
+    order.select_nth_unstable(SENTENCES_MAX);
     let mut kept: Vec<u32> = order.iter().take(SENTENCES_MAX).map(|(_, number)| *number).collect();
     kept.sort_unstable();
     sentences.retain(|s| kept.binary_search(&s.number).is_ok());

@@ -47,35 +47,30 @@ impl<'t> Iterator for Slices<'t> {
 
 /// Where the slice at the start of `text` ends, how many bytes separate it from the next, and what the next one is.
 fn find_break(text: &str) -> (usize, usize, Cues) {
+    let bytes = text.as_bytes();
     let mut line = 0; // start of the current line
     let mut at = 0;
-    while let Some(found) = text.as_bytes().get(at..).and_then(|rest| rest.iter().position(|b| may_break(*b))) {
+    while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(|b| may_break(*b))) {
         at += found;
-        let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) else { break };
-        let rest = || text.get(at + c.len_utf8()..).unwrap_or_default();
-        match c {
-            '\n' => {
+        let rest = || text.get(at + 1..).unwrap_or_default();
+        match bytes.get(at) {
+            Some(b'\n') => {
                 if breaks_line(text.get(line..at).unwrap_or_default(), rest()) {
                     return (at, 1, Cues::default());
                 }
                 line = at + 1;
             }
-            '.' | '!' | '?' => {
-                let ends = rest()
-                    .chars()
-                    .next()
-                    .is_none_or(|n| n.is_whitespace() || matches!(n, '"' | '\'' | ')' | '<' | '”' | '\\'));
-                let numbered = c == '.'
-                    && text.get(..at).is_some_and(|t| t.ends_with(|c: char| c.is_ascii_digit()))
-                    && text.get(line..at).is_some_and(|l| l.trim().len() <= 2);
-                if ends && !numbered && at > 0 {
+            Some(b'|' | b'\t') => return (at, 1, Cues::default()),
+            Some(mark @ (b'.' | b'!' | b'?')) => {
+                let ends =
+                    starts_with(rest(), |c| c.is_whitespace() || matches!(c, '"' | '\'' | ')' | '<' | '”' | '\\'));
+                let numbered = |line: &str| line.ends_with(|c: char| c.is_ascii_digit()) && line.trim().len() <= 2;
+                if at > 0 && ends.unwrap_or(true) && !(*mark == b'.' && text.get(line..at).is_some_and(numbered)) {
                     let quote = usize::from(rest().starts_with(['"', '\'', ')']));
                     return (at + 1 + quote, 0, Cues::CONTINUES);
                 }
             }
-            '。' | '！' | '？' => return (at + c.len_utf8(), 0, Cues::CONTINUES),
-            '|' | '\t' => return (at, 1, Cues::default()),
-            '<' if rest().starts_with(|n: char| n.is_ascii_alphabetic() || n == '/' || n == '!') => {
+            Some(b'<') if starts_with(rest(), |n| n.is_ascii_alphabetic() || n == '/' || n == '!') == Some(true) => {
                 if at > 0 {
                     return (at, 0, Cues::MARKUP);
                 }
@@ -83,27 +78,60 @@ fn find_break(text: &str) -> (usize, usize, Cues) {
                 let end = rest().find('>').map_or(text.len(), |end| at + 1 + end + 1);
                 return (end, 0, Cues::default());
             }
+            Some(first) if !first.is_ascii() => {
+                let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) else { break };
+                at += c.len_utf8();
+                if matches!(c, '。' | '！' | '？') {
+                    return (at, 0, Cues::CONTINUES);
+                }
+                continue;
+            }
             _ => {}
         }
-        at += c.len_utf8();
+        at += 1;
     }
     (text.len(), 0, Cues::default())
 }
 
-/// Whether a character that begins with this byte may end a slice.
-fn may_break(first: u8) -> bool {
-    // The last two begin `。` and `！`, `？`.
-    matches!(first, b'\n' | b'.' | b'!' | b'?' | b'|' | b'\t' | b'<' | 0xe3 | 0xef)
+/// Whether the first character of `text` is so; none of an empty one.
+fn starts_with(text: &str, is: impl Fn(char) -> bool) -> Option<bool> {
+    match text.as_bytes().first() {
+        Some(byte) if byte.is_ascii() => Some(is(char::from(*byte))),
+        _ => text.chars().next().map(is),
+    }
 }
 
-/// Whether a line feed ends a sentence: not where a serialiser folded a long line.
+/// Whether a character that begins with this byte may end a slice.
+#[expect(clippy::indexing_slicing, reason = "a byte is below the table's length")]
+fn may_break(first: u8) -> bool {
+    // The last two begin `。` and `！`, `？`.
+    const BREAKS: [u8; 9] = [b'\n', b'.', b'!', b'?', b'|', b'\t', b'<', 0xe3, 0xef];
+    static TABLE: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut at = 0;
+        while at < BREAKS.len() {
+            table[BREAKS[at] as usize] = true;
+            at += 1;
+        }
+        table
+    };
+    TABLE[usize::from(first)]
+}
+
+/// Whether a line feed before `rest` ends the sentence that `line` is of: not where a serialiser folded a long line.
 fn breaks_line(line: &str, rest: &str) -> bool {
-    let next = rest.split('\n').next().unwrap_or_default();
-    let bare = next.trim();
-    if bare.is_empty() || next.trim_start().starts_with(is_bullet_start) || key_length(bare).is_some() {
+    // Blanks by the byte: most lines are decided by their first characters.
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | 0x0b..=b'\r');
+    let blanks = rest.bytes().take_while(blank).count();
+    let mut next = rest.get(blanks..).unwrap_or_default();
+    if !next.as_bytes().first().is_some_and(u8::is_ascii) {
+        next = next.split('\n').next().unwrap_or_default().trim_start();
+    }
+    let Some(first) = next.chars().next() else { return true };
+    if first == '\n' || is_bullet_start(first) || key_length(next).is_some() {
         return true;
     }
-    let folded = line.len() >= FOLDED_BYTES_MIN || bare.starts_with(char::is_lowercase);
+    let folded = line.len() >= FOLDED_BYTES_MIN || first.is_lowercase();
     !folded || line.trim_end().ends_with(':')
 }
 
@@ -118,20 +146,37 @@ fn is_bullet_start(c: char) -> bool {
     matches!(c, '-' | '*' | '•' | '#')
 }
 
-/// Length of a `key:` at the start of a line, where there is one.
-fn key_length(line: &str) -> Option<usize> {
+/// Length of a `key:` at the start of a line, where there is one. More lines may follow.
+fn key_length(text: &str) -> Option<usize> {
     // Most lines are decided by their first space.
-    let of_key = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'"' | b'\'');
-    let end = match line.bytes().enumerate().find(|(_, b)| !of_key(*b))? {
-        (at, b':') => at,
-        (_, b) if b.is_ascii() => return None,
-        _ => line.find(':')?,
+    let end = text.bytes().position(|byte| !is_of_key(byte))?;
+    let end = match text.as_bytes().get(end)? {
+        b':' => end,
+        byte if byte.is_ascii() => return None,
+        _ => text.split('\n').next()?.find(':')?,
     };
-    let key = line.get(..end)?.trim_matches(['"', '\'']);
-    let after = line.get(end + 1..)?;
-    let named =
-        !key.is_empty() && key.len() <= 40 && key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
-    (named && after.chars().next().is_none_or(char::is_whitespace)).then_some(end + 1)
+    if !starts_with(text.get(end + 1..)?, char::is_whitespace).unwrap_or(true) {
+        return None;
+    }
+    let key = text.get(..end)?.trim_matches(['"', '\'']);
+    let named = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    (!key.is_empty() && key.len() <= 40 && key.chars().all(named)).then_some(end + 1)
+}
+
+/// Whether a byte may stand in a key, quotes around it included.
+#[expect(clippy::indexing_slicing, reason = "a byte is below the table's length")]
+fn is_of_key(byte: u8) -> bool {
+    static TABLE: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut at = 0;
+        while at < 256 {
+            let byte = at as u8;
+            table[at] = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'"' | b'\'');
+            at += 1;
+        }
+        table
+    };
+    TABLE[usize::from(byte)]
 }
 
 #[cfg(test)]
