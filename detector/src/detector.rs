@@ -121,6 +121,17 @@ impl Detector {
         strengths.iter().map(|strength| strength.near).collect()
     }
 
+    /// Whether a sentence of `text` by itself reads so much like an instruction that whoever reads it is exposed.
+    pub fn exposes(&self, text: &schema::Text) -> bool {
+        let exposes = |model: &Model| text.sentences.iter().any(|sentence| model.strength.exposes(sentence.cues));
+        self.model.as_ref().is_some_and(exposes)
+    }
+
+    /// Whether too little was learned for a promise.
+    pub fn is_learning(&self) -> bool {
+        self.model.as_ref().is_none_or(|model| model.calibration.len() < CALIBRATION_MIN)
+    }
+
     fn ordinary(&self, call: &Call, exposed: bool) -> Verdict {
         Verdict { exposed, ..self.verdict(call, Risk::clamped(0.0), PValue::clamped(1.0)) }
     }
@@ -180,7 +191,7 @@ impl Detector {
         let (pattern, evidence) = evidence::of(expert, state, call, found, p_value);
         Verdict {
             exposed,
-            learning: model.calibration.len() < CALIBRATION_MIN,
+            learning: self.is_learning(),
             pattern,
             evidence,
             ..self.verdict(call, conformal::risk(score), p_value)

@@ -46,12 +46,17 @@ impl Default for Strength {
 impl Strength {
     /// Strength of one sentence by itself, 0..1.
     pub(crate) fn of(&self, cues: Cues) -> f64 {
-        let logit = self
-            .weights
-            .iter()
-            .enumerate()
-            .fold(self.bias, |sum, (bit, weight)| if cues.0 >> bit & 1 == 1 { sum + weight } else { sum });
-        sigmoid(logit)
+        sigmoid(self.logit(cues))
+    }
+
+    /// Whether a sentence of that kind by itself exposes a session to it.
+    pub(crate) fn exposes(&self, cues: Cues) -> bool {
+        self.logit(cues) >= 0.0 // where the logistic function is `EXPOSED`
+    }
+
+    fn logit(&self, cues: Cues) -> f64 {
+        let weights = self.weights.iter().enumerate();
+        weights.fold(self.bias, |sum, (bit, weight)| if cues.0 >> bit & 1 == 1 { sum + weight } else { sum })
     }
 
     /// Strengths of each sentence of a text, in order.

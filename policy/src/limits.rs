@@ -24,8 +24,7 @@ pub const DEADLINE_MS_MAX: u64 = 60_000;
 pub const ROUTES_MAX: usize = 1_000;
 /// Sessions whose standing is kept for when their owner is away.
 pub const STANDINGS_MAX: usize = 1_000_000;
-/// Bytes of the sketch of one exposed session.
-pub const SKETCH_BYTES_MAX: usize = 4_096;
+pub use schema::limits::SKETCH_BYTES_MAX;
 /// Sessions whose pace is kept; tools of sessions are twice as many.
 pub const BURST_SESSIONS_MAX: usize = 100_000;
 /// Tools of agents whose usual pace is kept.

@@ -3,7 +3,8 @@
 
 use crate::limits::{SKETCH_BYTES_MAX, STANDINGS_MAX};
 use crate::shards::Shards;
-use schema::{Budgets, Call, Millis, RECORD_VERSION, Risk, Session, Standing, Verdict};
+use crate::standing::standing_risk;
+use schema::{Budgets, Call, Millis, RECORD_VERSION, Risk, Session, Standing, StandingRecord, Verdict};
 
 /// Standings of at most [`STANDINGS_MAX`] sessions; the least recently used go first.
 ///
@@ -12,7 +13,7 @@ pub struct Standings {
     known: Shards<Known>,
 }
 
-/// One session: 72 bytes here, beside its sketch.
+/// One session: 72 bytes here, beside its sketch; a test holds it.
 #[derive(Default)]
 struct Known {
     risk: f64,
@@ -20,6 +21,8 @@ struct Known {
     at: u64,
     learning: bool,
     exposed: bool,
+    /// Whoever sees its results tells us: what the log says of them is no news.
+    told: bool,
     sketch: Option<Box<[u8]>>,
 }
 
@@ -49,11 +52,36 @@ impl Standings {
     /// Takes note of what is known of a session after `call`.
     pub fn update(&self, call: &Call, verdict: &Verdict, standing: &Standing) {
         self.known.with(self.of(call), |known| {
-            known.risk = standing.risk.get();
             known.budgets = standing.budgets;
-            known.at = standing.at.0;
             known.learning = verdict.learning;
-            known.exposed |= standing.exposed;
+            known.take(standing);
+        });
+    }
+
+    /// Takes note of what another who judges the session's calls knows of it: an engine that reads the log.
+    pub fn hear(&self, record: &StandingRecord) {
+        let StandingRecord { standing, tenant, principal, device, learning, sketch } = record;
+        let key = self.known.key(&(tenant, principal, device, &standing.session));
+        self.known.with(key, |known| {
+            if standing.at.0 >= known.at {
+                (known.budgets, known.learning) = (standing.budgets, *learning);
+            }
+            known.take(standing);
+            if !known.told
+                && let Some(sketch) = sketch
+            {
+                known.exposed = true;
+                known.sketch = Some(sketch.clone());
+            }
+        });
+    }
+
+    /// Results of the session of `call` come by the doors, with its next sketch if it has any.
+    pub fn told(&self, call: &Call) {
+        self.known.with(self.of(call), |known| {
+            if !std::mem::replace(&mut known.told, true) {
+                known.sketch = None;
+            }
         });
     }
 
@@ -68,6 +96,11 @@ impl Standings {
         });
     }
 
+    /// The sketch of a session whose results come from the log alone, where it has one.
+    pub fn heard(&self, call: &Call) -> Option<Box<[u8]>> {
+        self.known.read(self.of(call), |known| known.sketch.clone().filter(|_| !known.told)).flatten()
+    }
+
     /// What is last known of the session of `call`; nothing, of one that only names another's id.
     pub fn last(&self, call: &Call) -> Option<LastKnown> {
         self.known.read(self.of(call), |known| LastKnown {
@@ -75,6 +108,11 @@ impl Standings {
             learning: known.learning,
             sketch: known.sketch.clone(),
         })
+    }
+
+    /// The standing alone.
+    pub fn of_session(&self, call: &Call) -> Option<Standing> {
+        self.known.read(self.of(call), |known| known.standing(&call.session))
     }
 
     /// What is known of the session that started the one of `call`, under the same tenant, principal and device.
@@ -100,6 +138,15 @@ impl Standings {
 }
 
 impl Known {
+    /// The higher of two risks, each as it is by the later of their times.
+    fn take(&mut self, standing: &Standing) {
+        let at = Millis(self.at.max(standing.at.0));
+        let own = self.standing(&standing.session);
+        self.risk = standing_risk(standing, at).get().max(standing_risk(&own, at).get());
+        self.at = at.0;
+        self.exposed |= standing.exposed;
+    }
+
     fn standing(&self, session: &Session) -> Standing {
         Standing {
             v: RECORD_VERSION,
@@ -110,5 +157,15 @@ impl Known {
             budgets: self.budgets,
             at: Millis(self.at),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_standings_take_little() {
+        assert!(size_of::<Known>() <= 72, "{}", size_of::<Known>());
     }
 }

@@ -29,7 +29,7 @@ pub use query::{QueryRecord, QuerySketch};
 pub use raw::{RawCall, RawCost, RawSegments, RawTelemetry, RawToolInfo};
 pub use records::{DeadLetter, DeadReason, Member, ModelChange, ModelRecord};
 pub use seal::{SessionSeal, seal, seal_for_fit, seal_mission};
-pub use standing::{Budgets, Standing};
+pub use standing::{Budgets, Standing, StandingError, StandingRecord};
 pub use text::{Cues, Sentence, Text, Token, TokenKind};
 pub use units::{Digest, Millis, PValue, Risk, UnitError};
 pub use verdict::{Evidence, How, Pattern, Source, Verdict};

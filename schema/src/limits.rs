@@ -47,6 +47,10 @@ pub const EVIDENCE_MAX: usize = 8;
 pub const STANDING_TOOLS_MAX: usize = 4;
 /// Bytes of a standing as stored.
 pub const STANDING_BYTES_MAX: usize = 128;
+/// Bytes of the sketch of one exposed session.
+pub const SKETCH_BYTES_MAX: usize = 4_096;
+/// Bytes of a standing as it travels, with its sketch in base64.
+pub const STANDING_RECORD_BYTES_MAX: usize = 16_384;
 /// Calls in one record of a format that packs several (OTLP, a JSON-RPC batch, a list of a mapping).
 pub const RECORD_CALLS_MAX: usize = 4_096;
 /// Routes of one topic.

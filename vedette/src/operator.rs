@@ -42,8 +42,10 @@ enum Source {
 impl Judge {
     /// Remembers nothing yet.
     pub fn new(parts: Arc<Parts>) -> Self {
+        let mut pipeline = Pipeline::new(parts);
+        pipeline.note_exposures();
         Self {
-            pipeline: Pipeline::new(parts),
+            pipeline,
             decisions: Decisions::default(),
             since: Millis(0),
             now: Millis(0),
@@ -141,6 +143,9 @@ impl Operator for Judge {
         if let Some(in_force) = &mut self.in_force {
             in_force.batch_ended();
         }
+        for (session, exposed) in self.pipeline.exposures() {
+            self.standings.put(session, exposed);
+        }
         self.standings.write(out);
     }
 
@@ -191,6 +196,6 @@ impl Judge {
             Decisions::None => None,
         };
         sinks::write(&judged, decision.as_ref(), out);
-        self.standings.put(judged.session, judged.standing);
+        self.standings.put(judged.session, judged.told());
     }
 }

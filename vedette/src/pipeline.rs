@@ -11,8 +11,12 @@ use ingest::RestoreError;
 use ingest::checkpoint::{Entries, Scope};
 use ingest::hold::{Bounds, Turn};
 use policy::PolicySet;
-use schema::{Call, Decision, Millis, Mode, RawCall, Risk, SessionSeal, Standing, StateId, TenantKey, Verdict};
+use policy::limits::SKETCH_BYTES_MAX;
+use schema::{
+    Call, Decision, Millis, Mode, RawCall, Risk, SessionSeal, Standing, StandingRecord, StateId, TenantKey, Verdict,
+};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -46,7 +50,15 @@ pub struct Pipeline {
     sessions: States<Open>,
     stages: Stages,
     turns: Turns,
+    noted: Noted,
+}
+
+/// What is noted on the way.
+#[derive(Default)]
+struct Noted {
     counts: Counts,
+    /// Sessions that were told what to do since this was last asked, as they then stood; none where nobody asks.
+    told: Option<BTreeMap<StateId, StandingRecord>>,
 }
 
 /// What is remembered of those who ask model APIs.
@@ -104,13 +116,39 @@ pub struct Judged {
     pub sequence_risk: Risk,
 }
 
+impl Judged {
+    /// What is known of the session now, as others are told it.
+    pub fn told(self) -> StandingRecord {
+        let Call { tenant, principal, device, .. } = self.call;
+        let learning = self.verdict.learning;
+        StandingRecord { standing: self.standing, tenant, principal, device, learning, sketch: None }
+    }
+}
+
 impl Pipeline {
     /// Remembers nothing yet.
     pub fn new(parts: Arc<Parts>) -> Self {
         let stages = Stages { principals: States::new(parts.principals_max), links: States::new(parts.principals_max) };
         let (gaps, sessions) = (Gaps::new(parts.idle_ms, parts.sessions_max), States::new(parts.sessions_max));
         let turns = Turns::new(Bounds { ms: 0, ..Bounds::default() });
-        Self { parts, gaps, sessions, stages, turns, counts: Counts::default() }
+        Self { parts, gaps, sessions, stages, turns, noted: Noted::default() }
+    }
+
+    /// Notes from now on which sessions were told what to do, for [`Pipeline::exposures`].
+    pub fn note_exposures(&mut self) {
+        self.noted.told = Some(BTreeMap::new());
+    }
+
+    /// The sessions that a result told what to do since this was asked last, each with a sketch of what it now knows.
+    pub fn exposures(&mut self) -> Vec<(StateId, StandingRecord)> {
+        let told = self.noted.told.as_mut().map(std::mem::take).unwrap_or_default();
+        let with_sketch = |(session, record): (StateId, StandingRecord)| {
+            let open = self.sessions.of(session);
+            let standing = open.standing.clone().unwrap_or(record.standing);
+            let sketch = Some(open.sightings.newest().sketch(SKETCH_BYTES_MAX).into());
+            (session, StandingRecord { standing, sketch, ..record })
+        };
+        told.into_iter().map(with_sketch).collect()
     }
 
     /// Takes the calls of a session in the order of their numbers, as far as `bounds` let them wait. To be said first;
@@ -128,7 +166,7 @@ impl Pipeline {
         let session = states::of_session(key, &Who::from(raw));
         let open = self.sessions.of(session);
         let call = open.seal.get_or_insert_with(|| SessionSeal::new(raw, key)).seal(raw, key);
-        observe(&self.parts, session, open, &mut self.stages, &mut self.counts, call)
+        observe(&self.parts, session, open, &mut self.stages, &mut self.noted, call)
     }
 
     /// The same in the order of the session's numbers: adds to `out` the verdicts that can be given now, of this call or of
@@ -144,7 +182,7 @@ impl Pipeline {
         let Some(call) = self.turns.take(session, &mut open.turn, call, came) else {
             return self.pass_time(came.at, out); // there may be no room
         };
-        out.extend(observe(&self.parts, session, open, &mut self.stages, &mut self.counts, call));
+        out.extend(observe(&self.parts, session, open, &mut self.stages, &mut self.noted, call));
         self.follow(session, out);
     }
 
@@ -157,7 +195,7 @@ impl Pipeline {
         let Some(call) = self.turns.take(session, &mut open.turn, call, came) else {
             return self.pass_time(came.at, out);
         };
-        out.extend(observe(&self.parts, session, open, &mut self.stages, &mut self.counts, call));
+        out.extend(observe(&self.parts, session, open, &mut self.stages, &mut self.noted, call));
         self.follow(session, out);
     }
 
@@ -166,7 +204,7 @@ impl Pipeline {
         while let Some(session) = self.turns.overdue(now) {
             let open = self.sessions.of(session);
             let Some(call) = self.turns.let_go(session, &mut open.turn) else { break };
-            out.extend(observe(&self.parts, session, open, &mut self.stages, &mut self.counts, call));
+            out.extend(observe(&self.parts, session, open, &mut self.stages, &mut self.noted, call));
             self.follow(session, out);
         }
     }
@@ -181,7 +219,7 @@ impl Pipeline {
         while self.turns.waits() {
             let open = self.sessions.of(session);
             let Some(call) = self.turns.in_turn(session, &mut open.turn) else { return };
-            out.extend(observe(&self.parts, session, open, &mut self.stages, &mut self.counts, call));
+            out.extend(observe(&self.parts, session, open, &mut self.stages, &mut self.noted, call));
         }
     }
 
@@ -189,7 +227,7 @@ impl Pipeline {
     pub fn judge_sealed(&mut self, call: Call) -> Option<Judged> {
         let session = states::of_session(&self.parts.key, &Who::from(&call));
         let open = self.sessions.of(session);
-        observe(&self.parts, session, open, &mut self.stages, &mut self.counts, call)
+        observe(&self.parts, session, open, &mut self.stages, &mut self.noted, call)
     }
 
     /// The same for a call that its device has sealed, under a key of its own.
@@ -203,7 +241,7 @@ impl Pipeline {
     pub fn sketch(&mut self, call: &Call) -> Option<Vec<u8>> {
         let session = states::of_session(&self.parts.key, &Who::from(call));
         let state = self.sessions.of(session).sightings.newest();
-        state.exposed().then(|| state.sketch(policy::limits::SKETCH_BYTES_MAX))
+        state.exposed().then(|| state.sketch(SKETCH_BYTES_MAX))
     }
 
     /// From a verdict to a decision, at the call's own time.
@@ -280,7 +318,7 @@ impl Pipeline {
     /// Counts since the start.
     pub fn counts(&self) -> Counts {
         let ingest::hold::Counts { in_turn, gaps } = self.turns.counts();
-        Counts { in_turn, gaps, ..self.counts }
+        Counts { in_turn, gaps, ..self.noted.counts }
     }
 
     /// Calls that wait for their turn.
@@ -299,15 +337,21 @@ fn observe(
     session: StateId,
     open: &mut Open,
     stages: &mut Stages,
-    counts: &mut Counts,
+    noted: &mut Noted,
     call: Call,
 ) -> Option<Judged> {
+    let tells = noted.told.is_some() && call.result.as_ref().is_some_and(|result| parts.detector.exposes(result));
     // Features, scores and fusion of the session's stage.
     let Observed { looked, sequence_risk } = match open.sightings.observe(&parts.detector, &call) {
         Sighting::First(observed) => *observed,
-        Sighting::Later => return None,
+        Sighting::Later => {
+            if let (true, Some(told), Some(standing)) = (tells, &mut noted.told, &open.standing) {
+                told.insert(session, record_of(&call, standing, parts));
+            }
+            return None;
+        }
         Sighting::Repeated => {
-            counts.repeated += 1;
+            noted.counts.repeated += 1;
             return None;
         }
     };
@@ -320,10 +364,25 @@ fn observe(
     let flagged = verdict.flagged(parts.alpha);
     let alert = flagged.then(|| Incident::take(&mut open.incident, &verdict, call.at, parts.alpha)).flatten();
     let before = open.standing.take();
-    counts.late += u64::from(before.as_ref().is_some_and(|before| before.at.since(call.at) > LATE_MS));
+    noted.counts.late += u64::from(before.as_ref().is_some_and(|before| before.at.since(call.at) > LATE_MS));
     let standing = policy::stand(before.as_ref(), &call, &verdict);
     open.standing = Some(standing.clone());
+    if let (true, Some(told)) = (tells, &mut noted.told) {
+        told.insert(session, record_of(&call, &standing, parts));
+    }
     Some(Judged { session, call, verdict, row, edge, before, standing, alert, sequence_risk })
+}
+
+/// What is known of the session of `call`, as others are told it.
+fn record_of(call: &Call, standing: &Standing, parts: &Parts) -> StandingRecord {
+    StandingRecord {
+        standing: standing.clone(),
+        tenant: call.tenant.clone(),
+        principal: call.principal.clone(),
+        device: call.device.clone(),
+        learning: parts.detector.is_learning(),
+        sketch: None,
+    }
 }
 
 /// What the stages of principals and of links say of a call that asks a model API.

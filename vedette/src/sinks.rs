@@ -1,10 +1,11 @@
-//! From a judged call to the records that others read. Keyed by session, so that each session's stay in order.
+//! From a judged call to the records that others read. Keyed by session, so that each session's stay in order; standings
+//! by the name of its state, so that of two tenants' sessions of one id neither's is compacted away.
 
 mod ocsf;
 
 use crate::pipeline::Judged;
 use ingest::Outputs;
-use schema::{Decision, Standing, StateId, Uniform, topics};
+use schema::{Decision, StandingRecord, StateId, Uniform, topics};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -35,24 +36,24 @@ pub fn write(judged: &Judged, decision: Option<&Decision>, out: &mut Outputs) {
 #[derive(Default)]
 pub struct Standings {
     at: HashMap<StateId, usize, Uniform>,
-    last: Vec<Standing>,
+    last: Vec<(StateId, StandingRecord)>,
 }
 
 impl Standings {
     /// Stands for the session's earlier one.
-    pub fn put(&mut self, session: StateId, standing: Standing) {
+    pub fn put(&mut self, session: StateId, standing: StandingRecord) {
         let at = *self.at.entry(session).or_insert(self.last.len());
         match self.last.get_mut(at) {
-            Some(last) => *last = standing,
-            None => self.last.push(standing),
+            Some((_, last)) => *last = standing,
+            None => self.last.push((session, standing)),
         }
     }
 
     /// Adds all of them as records, in the order their sessions came; none is left.
     pub fn write(&mut self, out: &mut Outputs) {
         self.at.clear();
-        for standing in self.last.drain(..) {
-            record(topics::STANDING, standing.session.as_str().as_bytes(), &standing, out);
+        for (session, standing) in self.last.drain(..) {
+            record(topics::STANDING, format!("{:032x}", session.0).as_bytes(), &standing, out);
         }
     }
 }

@@ -3,10 +3,10 @@
 
 use crate::pipeline::{Judged, Parts, Pipeline};
 use async_trait::async_trait;
-use detector::SessionState;
+use detector::{Looked, SessionState};
 use lru::LruCache;
 use policy::{LastKnown, Scored, Scorer, ScorerError, Standings};
-use schema::{Call, PValue, Phase, RawCall, TenantKey, Verdict};
+use schema::{Call, Millis, PValue, Phase, RawCall, Standing, TenantKey, Verdict};
 use std::hash::{BuildHasher as _, RandomState};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -57,11 +57,18 @@ impl Owner {
             return Ok(Arc::clone(scored));
         }
         let finished = (call.phase != Phase::Request && call.result.is_some()).then(|| call.clone());
+        let heard = self.heard(&call);
+        let known = self.standings.of_session(&call);
         // A call judged so long ago that its answer is gone is not judged again.
         let judged = shard.pipeline.judge_sealed(call);
         let judged = judged.ok_or_else(|| ScorerError::Failed("the call was judged before".to_owned()))?;
         let Judged { call, verdict, row, edge, before, standing, .. } = judged;
         self.standings.update(&call, &verdict, &standing);
+        let (verdict, row, edge) = match heard {
+            Some(heard) if heard.verdict.p_value < verdict.p_value => (heard.verdict, heard.row, heard.edge),
+            _ => (verdict, row, edge),
+        };
+        let before = riskier(before, known, call.at);
         let parent = self.standings.of_parent(&call);
         let before = parent.map(|parent| policy::inherit(before.as_ref(), &parent, &call.session)).or(before);
         let scored = Arc::new(Scored { row, edge, ..Scored::new(call, verdict, before) });
@@ -70,6 +77,13 @@ impl Owner {
             self.told(&mut shard.pipeline, &call);
         }
         Ok(scored)
+    }
+
+    /// What the detector says of a call in the light of results that no door saw: of the sketch that whoever reads the log
+    /// tells of.
+    fn heard(&self, call: &Call) -> Option<Looked> {
+        let mut state = SessionState::from_sketch(&self.standings.heard(call)?)?;
+        Some(self.parts.detector.observe_closely(&mut state, call))
     }
 
     /// Takes note of how a call ended, sealed likewise.
@@ -90,11 +104,24 @@ impl Owner {
 
     /// Takes note of what a finished call left behind.
     fn told(&self, pipeline: &mut Pipeline, call: &Call) {
-        if call.result.is_some()
-            && let Some(sketch) = pipeline.sketch(call)
-        {
+        if call.result.is_none() {
+            return;
+        }
+        self.standings.told(call);
+        if let Some(sketch) = pipeline.sketch(call) {
             self.standings.keep(call, sketch);
         }
+    }
+}
+
+/// What a session stands for at `now`: what this owner knows of it, at the risk that others know of if that is higher.
+fn riskier(own: Option<Standing>, known: Option<Standing>, now: Millis) -> Option<Standing> {
+    let risk = |standing: &Standing| policy::standing_risk(standing, now);
+    match (own, known) {
+        (Some(own), Some(known)) if risk(&known) > risk(&own) => {
+            Some(Standing { risk: known.risk, at: known.at, exposed: own.exposed || known.exposed, ..own })
+        }
+        (own, known) => own.or(known),
     }
 }
 

@@ -16,6 +16,7 @@ mod end_to_end;
 mod engine;
 mod fit_topic;
 mod fitted;
+mod heard;
 mod inspect;
 mod obfuscation;
 mod operators;

@@ -61,6 +61,8 @@ fn describe() {
         ),
         ("vedette_policy_answered_total", "Calls and results of other replicas, by outcome."),
         ("vedette_policy_members_ignored_total", "Records of replicas that were not believed, by why."),
+        ("vedette_policy_standings_heard_total", "Standings of sessions that engines told of."),
+        ("vedette_policy_standings_ignored_total", "Records of standings that could not be read, by why."),
         ("vedette_policy_reloads_total", "Files read again, by what they are and whether they were taken."),
     ] {
         describe_counter!(name, text);

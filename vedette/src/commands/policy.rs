@@ -1,6 +1,7 @@
 //! `vedette policy`: a gateway asks whether a call may go through.
 
 mod certificate; // how a device stands with its authority
+mod heard; // standings out of Kafka
 mod log; // decisions onto disk and into Kafka
 mod members; // its place among other replicas
 mod publish; // decisions and sightings into Kafka
@@ -69,6 +70,14 @@ pub async fn run(args: &PolicyCommand, file: Option<&Path>, config: &Config) -> 
     let watching = tokio::spawn(watch.run(Arc::clone(&state)));
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let workers = Workers::start(cores).map_err(|source| Failure::Runtime { source })?;
+    let hearing = match &args.brokers {
+        Some(brokers) => {
+            let cluster = config.kafka.cluster(Some(brokers))?;
+            let owner = Arc::clone(&owner);
+            Some(tokio::spawn(async move { heard::listen(&cluster, owner.standings()).await }))
+        }
+        None => None,
+    };
     let sharing = match share {
         Some(share) => Some(share.begin(owner, Arc::clone(&state), workers.clone()).await?),
         None => None,
@@ -83,6 +92,7 @@ pub async fn run(args: &PolicyCommand, file: Option<&Path>, config: &Config) -> 
         None => Ok(()),
     };
     watching.abort();
+    hearing.iter().for_each(tokio::task::JoinHandle::abort);
     // The log ends when nobody holds it any more.
     let _ = watching.await;
     drop(state);

@@ -3,6 +3,8 @@
 use super::{request, sessions};
 use crate::fitted::FITTED;
 use ingest::mock::MockKafka;
+use ingest::produce::send_all;
+use ingest::{Operator as _, Output};
 use policy::Chain;
 use schema::{Phase, RawCall, Verdict};
 use std::collections::BTreeMap;
@@ -172,6 +174,43 @@ async fn a_process_that_is_killed_stops_no_call_and_its_sessions_are_anothers() 
 }
 
 /// Status and body of an answer.
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_engine_knows_is_heard_by_a_process_that_starts_and_by_one_that_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("model"), FITTED.model.to_bytes()).unwrap();
+    let kafka = MockKafka::start(&vedette::topics::with_partitions(1)).unwrap();
+    let parts = vedette::parts::for_data_sets(&super::config(), FITTED.detector.clone()).unwrap();
+    let mut judge = vedette::operator::Judge::new(parts);
+    let mut told = |calls: &[RawCall]| {
+        let mut out = ingest::Outputs::default();
+        for (call, offset) in calls.iter().zip(0..) {
+            let (topic, payload) = (schema::topics::CALLS.into(), schema::decode::native::encode(call));
+            judge.apply(&ingest::Record { topic, partition: 0, offset, at: call.at, key: None, payload }, &mut out);
+            judge.complete(&mut out);
+        }
+        let standings = out.iter().filter(|output| output.topic == schema::topics::STANDING);
+        let output = |output: ingest::Written<'_>| Output {
+            topic: output.topic.to_owned(),
+            key: output.key.to_vec(),
+            payload: output.payload.to_vec(),
+        };
+        standings.map(output).collect::<Vec<_>>()
+    };
+    let [first, second] = [&FITTED.others[0], &FITTED.others[1]].map(|calls| told(calls));
+    let heard = |count: usize| format!("vedette_policy_standings_heard_total {count}");
+    let (before, after) = (first.len(), second.len());
+    send_all(kafka.bootstrap(), first).await.unwrap();
+    let process = Process::start(folder, "one", &kafka, None).await;
+    process.says(&heard(before)).await;
+    let nonsense = Output { topic: schema::topics::STANDING.to_owned(), key: b"x".to_vec(), payload: b"{".to_vec() };
+    send_all(kafka.bootstrap(), second.into_iter().chain([nonsense])).await.unwrap();
+    process.says(&heard(before + after)).await;
+    process.says("vedette_policy_standings_ignored_total{why=\"malformed\"} 1").await;
+    process.end();
+}
+
 async fn http(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let length = body.len();

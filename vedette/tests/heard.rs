@@ -1,0 +1,145 @@
+//! A door that sees requests only, and an engine that reads the log: what the engine knows of a session's results reaches
+//! the door by `agent.standing`.
+
+use crate::fitted::FITTED;
+use datasets::labels::{Label, Outcome, SessionLabel};
+use ingest::{Operator as _, Outputs, Record};
+use policy::server::{AppState, Question};
+use schema::{Ladder, Mode, Phase, RawCall, StandingRecord, topics};
+use std::sync::Arc;
+use vedette::config::Config;
+use vedette::operator::Judge;
+use vedette::pipeline::Parts;
+use vedette::webhook::Owner;
+
+fn config() -> Config {
+    let mut config = Config::default();
+    config.policy.mode = Mode::Enforce;
+    // The sessions are asked about faster than they happened: their pace is not what is tested.
+    config.policy.burst = policy::Burst { nats_max: 1e9, calls_max: u32::MAX, ..config.policy.burst };
+    config.policy.routes.default.deadline_ms = 60_000;
+    config
+}
+
+fn request(call: &RawCall) -> RawCall {
+    RawCall { phase: Phase::Request, status: None, result: None, result_bytes: None, ..call.clone() }
+}
+
+/// What an engine tells of a session once it has read `calls`, a batch each.
+struct Engine {
+    judge: Judge,
+    offset: i64,
+}
+
+impl Engine {
+    fn new(parts: &Arc<Parts>) -> Self {
+        Self { judge: Judge::new(Arc::clone(parts)), offset: 0 }
+    }
+
+    fn reads(&mut self, call: &RawCall) -> Vec<(Vec<u8>, StandingRecord)> {
+        let (payload, at) = (schema::decode::native::encode(call), call.at);
+        let topic = topics::CALLS.into();
+        let record = Record { topic, partition: 0, offset: self.offset, at, key: None, payload };
+        self.offset += 1;
+        let mut out = Outputs::default();
+        self.judge.apply(&record, &mut out);
+        self.judge.complete(&mut out);
+        let standings = out.iter().filter(|output| output.topic == topics::STANDING);
+        standings.map(|output| (output.key.to_vec(), StandingRecord::read(output.payload).unwrap())).collect()
+    }
+}
+
+/// The doors' state, and the owner behind it.
+fn door(parts: &Arc<Parts>) -> (AppState, Arc<Owner>) {
+    vedette::commands::policy::doors(Arc::clone(parts), &config()).unwrap()
+}
+
+/// Denials of each session, asked about request by request. `hears`: of what an engine tells of its log.
+async fn denied(parts: &Arc<Parts>, hears: bool) -> Vec<bool> {
+    let mut sessions = Vec::new();
+    for calls in FITTED.others.iter().take(150) {
+        let ((state, owner), mut engine) = (door(parts), Engine::new(parts));
+        let mut denied = false;
+        for call in calls {
+            let judged = state.judge(Question::of(request(call), "native")).await.unwrap();
+            denied |= judged.decision.would == Ladder::Deny;
+            for (_, record) in engine.reads(call).iter().filter(|_| hears) {
+                owner.standings().hear(record);
+            }
+        }
+        sessions.push(denied);
+    }
+    sessions
+}
+
+/// The same where the door is told of results as well.
+async fn denied_with_results(parts: &Arc<Parts>) -> Vec<bool> {
+    let mut sessions = Vec::new();
+    for calls in FITTED.others.iter().take(150) {
+        let (state, _) = door(parts);
+        let mut denied = false;
+        for call in calls {
+            let judged = state.judge(Question::of(request(call), "native")).await.unwrap();
+            denied |= judged.decision.would == Ladder::Deny;
+            state.scorer.result(RawCall { phase: Phase::Result, ..call.clone() }).await.unwrap();
+        }
+        sessions.push(denied);
+    }
+    sessions
+}
+
+#[tokio::test]
+async fn a_door_that_sees_requests_only_goes_by_the_results_in_the_log() {
+    let parts = vedette::parts::for_data_sets(&config(), FITTED.detector.clone()).unwrap();
+    let all = denied_with_results(&parts).await;
+    let (deaf, hears) = (denied(&parts, false).await, denied(&parts, true).await);
+    let (_, labels) = datasets::world::generate(4, 400); // as `FITTED` has it
+    let count = |denied: &[bool], wanted: &dyn Fn(&SessionLabel) -> bool| {
+        let of = |calls: &[RawCall]| labels.sessions.iter().find(|label| label.session == calls[0].session).unwrap();
+        FITTED.others.iter().zip(denied).filter(|(calls, denied)| **denied && wanted(of(calls))).count()
+    };
+    let hijacked = |label: &SessionLabel| label.label == Label::Injection;
+    let (want, requests) = (count(&all, &hijacked), count(&deaf, &hijacked));
+    assert!(want >= 10 && requests * 2 < want, "{want} are denied, {requests} of them by requests alone");
+    let got = count(&hears, &hijacked);
+    assert!(got * 10 >= want * 9, "{got} of {want}");
+    let clean = |label: &SessionLabel| label.outcome == Outcome::Clean;
+    let (before, after) = (count(&all, &clean), count(&hears, &clean));
+    assert!(after <= before + 1, "{before} clean sessions are denied where a door sees results, {after} by the log's");
+}
+
+#[tokio::test]
+async fn whose_results_come_by_a_door_is_not_judged_by_what_the_log_told() {
+    let parts = vedette::parts::for_data_sets(&config(), FITTED.detector.clone()).unwrap();
+    for calls in FITTED.others.iter().take(60) {
+        let ((state, owner), (alone, _)) = (door(&parts), door(&parts));
+        let mut engine = Engine::new(&parts);
+        for call in calls {
+            let ask = async |state: &AppState| {
+                let judged = state.judge(Question::of(request(call), "native")).await.unwrap();
+                state.scorer.result(RawCall { phase: Phase::Result, ..call.clone() }).await.unwrap();
+                let scored = judged.scored.unwrap();
+                (scored.verdict.clone(), judged.decision.would)
+            };
+            assert_eq!(ask(&state).await, ask(&alone).await, "call {}", call.id);
+            engine.reads(call).iter().for_each(|(_, record)| owner.standings().hear(record));
+        }
+    }
+}
+
+#[test]
+fn sessions_of_one_id_under_two_tenants_are_told_apart() {
+    let parts = vedette::parts::for_data_sets(&config(), FITTED.detector.clone()).unwrap();
+    let call = FITTED.others.iter().flatten().find(|call| call.result.is_some()).unwrap();
+    let mut engine = Engine::new(&parts);
+    let of =
+        |tenant: &str, id: &str| RawCall { tenant: tenant.parse().unwrap(), id: id.parse().unwrap(), ..call.clone() };
+    let (one, other) = (of("one", "c-1"), of("other", "c-2"));
+    let (told, told_of_other) = (engine.reads(&one), engine.reads(&other));
+    assert_ne!(told[0].0, told_of_other[0].0, "one would be compacted away");
+    let (_, owner) = door(&parts);
+    owner.standings().hear(&told[0].1);
+    let key = vedette::key::for_data_sets();
+    let known = |call: &RawCall| owner.standings().of_session(&schema::seal(call, &key)).is_some();
+    assert!(known(&one) && !known(&other));
+}
