@@ -49,10 +49,6 @@ impl Index {
         self.postings.len()
     }
 
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
     /// Makes room for `more` tokens.
     pub(super) fn reserve(&mut self, more: usize) {
         self.postings.reserve(more);

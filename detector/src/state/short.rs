@@ -24,8 +24,7 @@ impl SessionState {
     pub fn sketch(&self, bytes: usize) -> Vec<u8> {
         let mut aim = bytes;
         loop {
-            let mut short = self.shortened(aim);
-            short.index.clear();
+            let short = self.shortened(aim); // without an index, which follows from the rest
             // INVARIANT: numbers, short texts and lists of them; postcard can hold them all.
             let written = postcard::to_allocvec(&short).unwrap_or_default();
             if written.len() <= bytes || aim == 0 {
@@ -65,47 +64,55 @@ impl SessionState {
         left -= asked.len() * ASKED;
         short.mission.extend(asked.into_iter().map(|(fp, asked)| (*fp, *asked)));
 
-        let mut strong: Vec<(&Seen, &Kept)> = self
-            .results
-            .iter()
-            .flat_map(|seen| seen.sentences.iter().map(move |kept| (seen, kept)))
-            .filter(|(_, kept)| kept.passage >= STRONG && !kept.tokens.is_empty())
+        // Sentences in the order of the results, which are in that of their calls.
+        let sentences =
+            || self.results.iter().flat_map(|seen| seen.sentences.iter().map(move |kept| (seen.call, kept)));
+        let mut strong: Vec<(usize, u32, &Kept)> = sentences()
+            .enumerate()
+            .map(|(at, (call, kept))| (at, call, kept))
+            .filter(|(.., kept)| kept.passage >= STRONG && !kept.tokens.is_empty())
             .collect();
-        strong.sort_by_key(|(seen, kept)| (Reverse((kept.passage * 1e3) as u32), Reverse(seen.call)));
-        let mut chosen: Vec<(u32, u32, Kept)> = Vec::new();
-        for (seen, kept) in strong {
+        strong.sort_by_key(|(_, call, kept)| (Reverse((kept.passage * 1e3) as u32), Reverse(*call)));
+        let mut whole = vec![false; sentences().count()];
+        for (at, _, kept) in strong {
             let size = SENTENCE + TOKEN * kept.tokens.len();
             if size <= left {
                 left -= size;
-                chosen.push((seen.call, kept.number, kept.clone()));
+                whole.iter_mut().skip(at).take(1).for_each(|whole| *whole = true);
             }
         }
+        let mut end = whole.len();
         for seen in self.results.iter().rev() {
-            let whole =
-                |kept: &Kept| chosen.iter().any(|(call, number, _)| (*call, *number) == (seen.call, kept.number));
-            let weak = seen.sentences.iter().filter(|kept| !whole(kept));
-            let mut tokens: Vec<Token> =
-                weak.flat_map(|kept| &kept.tokens).copied().filter(|t| t.kind.is_entity()).collect();
+            let whole = whole.get(end - seen.sentences.len()..end).unwrap_or_default();
+            end -= seen.sentences.len();
+            let of = |is_whole| {
+                let sentences = seen.sentences.iter().zip(whole);
+                sentences.filter(move |(_, whole)| **whole == is_whole).map(|(kept, _)| kept)
+            };
+            let weak = of(false).flat_map(|kept| &kept.tokens);
+            let mut tokens: Vec<Token> = weak.copied().filter(|t| t.kind.is_entity()).collect();
             tokens.sort_unstable_by_key(|t| (Reverse(t.kind.is_handle()), t.fp.0));
             tokens.dedup_by_key(|t| t.fp.0);
             tokens.truncate(left.saturating_sub(SENTENCE) / TOKEN);
+            let mut sentences: Vec<Kept> = of(true).cloned().collect();
             if !tokens.is_empty() {
                 left -= SENTENCE + TOKEN * tokens.len();
-                chosen.push((seen.call, u32::MAX, Kept { number: u32::MAX, tokens, ..Kept::default() }));
+                sentences.push(Kept { number: u32::MAX, tokens, ..Kept::default() });
             }
+            short.results.push(Seen { call: seen.call, tool: seen.tool, named: seen.named, sentences });
         }
-        chosen.sort_by_key(|(call, number, _)| (*call, *number));
-        for seen in &self.results {
-            let of = chosen.iter().filter(|(call, ..)| *call == seen.call).map(|(.., kept)| kept.clone());
-            short.results.push(Seen { call: seen.call, tool: seen.tool, named: seen.named, sentences: of.collect() });
-        }
-        short.index_results();
+        short.results.reverse();
+        short.result_tokens = short.count_tokens();
         short
+    }
+
+    fn count_tokens(&self) -> usize {
+        self.results.iter().flat_map(|seen| &seen.sentences).map(|kept| kept.tokens.len()).sum()
     }
 
     fn index_results(&mut self) {
         self.index = Index::of(&self.results);
-        self.result_tokens = self.results.iter().flat_map(|seen| &seen.sentences).map(|kept| kept.tokens.len()).sum();
+        self.result_tokens = self.count_tokens();
     }
 }
 
