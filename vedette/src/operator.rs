@@ -43,7 +43,7 @@ impl Judge {
     /// Remembers nothing yet.
     pub fn new(parts: Arc<Parts>) -> Self {
         let mut pipeline = Pipeline::new(parts);
-        pipeline.note_exposures();
+        pipeline.note_exposures(true);
         Self {
             pipeline,
             decisions: Decisions::default(),
@@ -81,6 +81,13 @@ impl Judge {
     #[must_use]
     pub fn decisions(self, decisions: Decisions) -> Self {
         Self { decisions, ..self }
+    }
+
+    /// Whether standings hold sketches of sessions that were told what to do.
+    #[must_use]
+    pub fn sketches(mut self, wanted: bool) -> Self {
+        self.pipeline.note_exposures(wanted);
+        self
     }
 
     /// Takes the calls of a session in the order of their numbers. Only for an engine with a store of checkpoints: what

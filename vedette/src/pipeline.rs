@@ -134,9 +134,9 @@ impl Pipeline {
         Self { parts, gaps, sessions, stages, turns, noted: Noted::default() }
     }
 
-    /// Notes from now on which sessions were told what to do, for [`Pipeline::exposures`].
-    pub fn note_exposures(&mut self) {
-        self.noted.told = Some(BTreeMap::new());
+    /// Notes from now on, or no more, which sessions were told what to do, for [`Pipeline::exposures`].
+    pub fn note_exposures(&mut self, wanted: bool) {
+        self.noted.told = wanted.then(BTreeMap::new);
     }
 
     /// The sessions that a result told what to do since this was asked last, each with a sketch of what it now knows.

@@ -128,6 +128,18 @@ async fn whose_results_come_by_a_door_is_not_judged_by_what_the_log_told() {
 }
 
 #[test]
+fn an_engine_that_is_told_so_writes_no_sketches() {
+    let parts = vedette::parts::for_data_sets(&config(), FITTED.detector.clone()).unwrap();
+    let sketches = |wanted: bool| {
+        let mut engine = Engine { judge: Judge::new(Arc::clone(&parts)).sketches(wanted), offset: 0 };
+        let records = FITTED.others.iter().take(60).flatten().flat_map(|call| engine.reads(call)).collect::<Vec<_>>();
+        (records.iter().filter(|(_, record)| record.sketch.is_some()).count(), records.len())
+    };
+    let ((some, all), (none, as_many)) = (sketches(true), sketches(false));
+    assert!(some > 20 && none == 0 && all == as_many, "{some} of {all}, {none} of {as_many}");
+}
+
+#[test]
 fn sessions_of_one_id_under_two_tenants_are_told_apart() {
     let parts = vedette::parts::for_data_sets(&config(), FITTED.detector.clone()).unwrap();
     let call = FITTED.others.iter().flatten().find(|call| call.result.is_some()).unwrap();

@@ -75,11 +75,11 @@ pub async fn run(args: &Engine, config: &Config) -> Result<(), Failure> {
         serve(config, Shown { progress, meters, tally: Arc::clone(&tally), door, models: models.clone(), outlets })
             .await?;
     let kept = engine.checkpoints.is_some();
-    let decisions = config.engine.decisions;
+    let (decisions, sketches) = (config.engine.decisions, config.engine.sketches);
     let judge = move |partition: Partition| -> Box<dyn Operator> {
         let in_force = models.as_ref().map(|models| models.of(&partition));
         let judge = Judge::new(Arc::clone(&parts)).of(&partition).under(in_force);
-        let judge = judge.decisions(decisions).counted(&tally);
+        let judge = judge.decisions(decisions).sketches(sketches).counted(&tally);
         if !kept {
             return Box::new(judge); // what waits for its turn would be lost with this process
         }
