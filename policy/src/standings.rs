@@ -13,7 +13,7 @@ pub struct Standings {
     known: Shards<Known>,
 }
 
-/// One session: 72 bytes here, beside its sketch; a test holds it.
+/// One session: 96 bytes here, beside its sketches; a test holds it.
 #[derive(Default)]
 struct Known {
     risk: f64,
@@ -21,9 +21,13 @@ struct Known {
     at: u64,
     learning: bool,
     exposed: bool,
-    /// Whoever sees its results tells us: what the log says of them is no news.
+    /// Results of it come by the doors.
     told: bool,
     sketch: Option<Box<[u8]>>,
+    /// Calls of it that the owner judged, and that whoever reads the log did; and the latter's sketch.
+    judged: u32,
+    logged: u32,
+    heard: Option<Box<[u8]>>,
 }
 
 /// What is known of one session.
@@ -53,6 +57,7 @@ impl Standings {
     pub fn update(&self, call: &Call, verdict: &Verdict, standing: &Standing) {
         self.known.with(self.of(call), |known| {
             known.budgets = standing.budgets;
+            known.judged = standing.budgets.calls;
             known.learning = verdict.learning;
             known.take(standing);
         });
@@ -67,22 +72,17 @@ impl Standings {
                 (known.budgets, known.learning) = (standing.budgets, *learning);
             }
             known.take(standing);
-            if !known.told
-                && let Some(sketch) = sketch
-            {
+            known.logged = standing.budgets.calls;
+            if let Some(sketch) = sketch {
                 known.exposed = true;
-                known.sketch = Some(sketch.clone());
+                known.heard = Some(sketch.clone());
             }
         });
     }
 
-    /// Results of the session of `call` come by the doors, with its next sketch if it has any.
+    /// Results of the session of `call` come by the doors.
     pub fn told(&self, call: &Call) {
-        self.known.with(self.of(call), |known| {
-            if !std::mem::replace(&mut known.told, true) {
-                known.sketch = None;
-            }
-        });
+        self.known.with(self.of(call), |known| known.told = true);
     }
 
     /// Keeps a sketch of the session of `call`, which met instruction-like text; one that is too large is not kept.
@@ -96,9 +96,11 @@ impl Standings {
         });
     }
 
-    /// The sketch of a session whose results come from the log alone, where it has one.
+    /// What whoever reads the log knows of a session that its owner does not: the sketch of one whose results no door has
+    /// told of, or of which the log has more calls than the owner judged, as of one that it took over.
     pub fn heard(&self, call: &Call) -> Option<Box<[u8]>> {
-        self.known.read(self.of(call), |known| known.sketch.clone().filter(|_| !known.told)).flatten()
+        let news = |known: &Known| !known.told || known.logged > known.judged;
+        self.known.read(self.of(call), |known| known.heard.clone().filter(|_| news(known))).flatten()
     }
 
     /// What is last known of the session of `call`; nothing, of one that only names another's id.
@@ -106,7 +108,7 @@ impl Standings {
         self.known.read(self.of(call), |known| LastKnown {
             standing: known.standing(&call.session),
             learning: known.learning,
-            sketch: known.sketch.clone(),
+            sketch: known.sketch.as_ref().or(known.heard.as_ref()).cloned(),
         })
     }
 
@@ -166,6 +168,6 @@ mod tests {
 
     #[test]
     fn a_million_standings_take_little() {
-        assert!(size_of::<Known>() <= 72, "{}", size_of::<Known>());
+        assert!(size_of::<Known>() <= 96, "{}", size_of::<Known>());
     }
 }

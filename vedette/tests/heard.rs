@@ -127,6 +127,38 @@ async fn whose_results_come_by_a_door_is_not_judged_by_what_the_log_told() {
     }
 }
 
+#[tokio::test]
+async fn an_owner_that_takes_a_session_over_goes_by_what_the_log_has_of_it() {
+    let parts = vedette::parts::for_data_sets(&config(), FITTED.detector.clone()).unwrap();
+    let (mut hijacks, mut caught, mut deaf) = (0, 0, 0);
+    for calls in FITTED.others.iter().take(150) {
+        // The call that an owner of the whole session denies, after a result that was told to it and one that was not.
+        let mut whole = vedette::pipeline::Pipeline::new(Arc::clone(&parts));
+        let denied = calls.iter().position(|call| {
+            let judged = whole.judge(call).unwrap();
+            whole.decide(&judged).would == Ladder::Deny
+        });
+        let Some(at) = denied.filter(|at| *at >= 2) else { continue };
+        hijacks += 1;
+        for hears in [true, false] {
+            let ((state, owner), mut engine) = (door(&parts), Engine::new(&parts));
+            for (_, record) in calls[..at].iter().flat_map(|call| engine.reads(call)).filter(|_| hears) {
+                owner.standings().hear(&record);
+            }
+            state.judge(Question::of(request(&calls[at - 1]), "native")).await.unwrap();
+            let harmless = serde_json::json!("ok").into();
+            state
+                .scorer
+                .result(RawCall { phase: Phase::Result, result: harmless, ..calls[at - 1].clone() })
+                .await
+                .unwrap();
+            let judged = state.judge(Question::of(request(&calls[at]), "native")).await.unwrap();
+            *if hears { &mut caught } else { &mut deaf } += u32::from(judged.decision.would == Ladder::Deny);
+        }
+    }
+    assert!(hijacks >= 5 && deaf == 0 && caught * 10 >= hijacks * 8, "{caught} of {hijacks}; {deaf} without the log");
+}
+
 #[test]
 fn an_engine_that_is_told_so_writes_no_sketches() {
     let parts = vedette::parts::for_data_sets(&config(), FITTED.detector.clone()).unwrap();
