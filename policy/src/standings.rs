@@ -96,11 +96,14 @@ impl Standings {
         });
     }
 
-    /// What whoever reads the log knows of a session that its owner does not: the sketch of one whose results no door has
-    /// told of, or of which the log has more calls than the owner judged, as of one that it took over.
-    pub fn heard(&self, call: &Call) -> Option<Box<[u8]>> {
-        let news = |known: &Known| !known.told || known.logged > known.judged;
-        self.known.read(self.of(call), |known| known.heard.clone().filter(|_| news(known))).flatten()
+    /// What is known of the session of `call` before it: its standing, and what whoever reads the log knows of it and its
+    /// owner does not. That is the sketch of one whose results no door has told of, or of which the log has more calls than
+    /// the owner judged, as of one that it took over.
+    pub fn before(&self, call: &Call) -> Option<(Standing, Option<Box<[u8]>>)> {
+        self.known.read(self.of(call), |known| {
+            let news = !known.told || known.logged > known.judged;
+            (known.standing(&call.session), known.heard.clone().filter(|_| news))
+        })
     }
 
     /// What is last known of the session of `call`; nothing, of one that only names another's id.
@@ -110,11 +113,6 @@ impl Standings {
             learning: known.learning,
             sketch: known.sketch.as_ref().or(known.heard.as_ref()).cloned(),
         })
-    }
-
-    /// The standing alone.
-    pub fn of_session(&self, call: &Call) -> Option<Standing> {
-        self.known.read(self.of(call), |known| known.standing(&call.session))
     }
 
     /// What is known of the session that started the one of `call`, under the same tenant, principal and device.

@@ -57,8 +57,8 @@ impl Owner {
             return Ok(Arc::clone(scored));
         }
         let finished = (call.phase != Phase::Request && call.result.is_some()).then(|| call.clone());
-        let heard = self.heard(&call);
-        let known = self.standings.of_session(&call);
+        let (known, heard) = self.standings.before(&call).unzip();
+        let heard = heard.flatten().and_then(|sketch| self.heard(&sketch, &call));
         // A call judged so long ago that its answer is gone is not judged again.
         let judged = shard.pipeline.judge_sealed(call);
         let judged = judged.ok_or_else(|| ScorerError::Failed("the call was judged before".to_owned()))?;
@@ -81,8 +81,8 @@ impl Owner {
 
     /// What the detector says of a call in the light of results that no door saw: of the sketch that whoever reads the log
     /// tells of.
-    fn heard(&self, call: &Call) -> Option<Looked> {
-        let mut state = SessionState::from_sketch(&self.standings.heard(call)?)?;
+    fn heard(&self, sketch: &[u8], call: &Call) -> Option<Looked> {
+        let mut state = SessionState::from_sketch(sketch)?;
         Some(self.parts.detector.observe_closely(&mut state, call))
     }
 

@@ -184,6 +184,6 @@ fn sessions_of_one_id_under_two_tenants_are_told_apart() {
     let (_, owner) = door(&parts);
     owner.standings().hear(&told[0].1);
     let key = vedette::key::for_data_sets();
-    let known = |call: &RawCall| owner.standings().of_session(&schema::seal(call, &key)).is_some();
+    let known = |call: &RawCall| owner.standings().last(&schema::seal(call, &key)).is_some();
     assert!(known(&one) && !known(&other));
 }

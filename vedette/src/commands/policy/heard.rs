@@ -45,4 +45,4 @@ fn hear(record: &Record, standings: &Standings) {
 }
 
 /// Between two tries to listen.
-const RETRY: Duration = Duration::from_secs(5);
+const RETRY: Duration = Duration::from_secs(10);
