@@ -109,7 +109,11 @@ impl StandingRecord {
             return Err(StandingError::Malformed);
         }
         let record: Self = serde_json::from_slice(payload).map_err(|_| StandingError::Malformed)?;
-        if record.standing.v > RECORD_VERSION { Err(StandingError::NewerVersion) } else { Ok(record) }
+        match &record.standing {
+            standing if standing.v > RECORD_VERSION => Err(StandingError::NewerVersion),
+            standing if standing.last.len() > STANDING_TOOLS_MAX => Err(StandingError::Malformed),
+            _ => Ok(record),
+        }
     }
 }
 
@@ -174,6 +178,8 @@ mod tests {
         assert_eq!(changed(&|value| value["sketch"] = "no base64!".into()), Some(StandingError::Malformed));
         let long = STANDARD.encode(vec![1; SKETCH_BYTES_MAX + 1]);
         assert_eq!(changed(&|value| value["sketch"] = long.clone().into()), Some(StandingError::Malformed));
+        let tools = vec!["pay"; STANDING_TOOLS_MAX + 1];
+        assert_eq!(changed(&|value| value["last"] = tools.clone().into()), Some(StandingError::Malformed));
         let blank = vec![b' '; STANDING_RECORD_BYTES_MAX + 1];
         assert_eq!(StandingRecord::read(&blank), Err(StandingError::Malformed));
         // The longest that is written is read.
