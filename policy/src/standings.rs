@@ -72,7 +72,7 @@ impl Standings {
                 (known.budgets, known.learning) = (standing.budgets, *learning);
             }
             known.take(standing);
-            known.logged = standing.budgets.calls;
+            known.logged = known.logged.max(standing.budgets.calls);
             if let Some(sketch) = sketch {
                 known.exposed = true;
                 known.heard = Some(sketch.clone());

@@ -53,7 +53,9 @@ impl Standings {
     pub fn write(&mut self, out: &mut Outputs) {
         self.at.clear();
         for (session, standing) in self.last.drain(..) {
-            record(topics::STANDING, format!("{:032x}", session.0).as_bytes(), &standing, out);
+            // The topic keeps the last of each key: a standing without a sketch takes none away.
+            let of = if standing.sketch.is_some() { "/sketch" } else { "" };
+            record(topics::STANDING, format!("{:032x}{of}", session.0).as_bytes(), &standing, out);
         }
     }
 }

@@ -6,6 +6,7 @@ use datasets::labels::{Label, Outcome, SessionLabel};
 use ingest::{Operator as _, Outputs, Record};
 use policy::server::{AppState, Question};
 use schema::{Ladder, Mode, Phase, RawCall, StandingRecord, topics};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use vedette::config::Config;
 use vedette::operator::Judge;
@@ -157,6 +158,29 @@ async fn an_owner_that_takes_a_session_over_goes_by_what_the_log_has_of_it() {
         }
     }
     assert!(hijacks >= 5 && deaf == 0 && caught * 10 >= hijacks * 8, "{caught} of {hijacks}; {deaf} without the log");
+}
+
+#[test]
+fn what_a_compacted_topic_keeps_of_a_session_is_its_standing_and_its_sketch() {
+    let parts = vedette::parts::for_data_sets(&config(), FITTED.detector.clone()).unwrap();
+    let key = vedette::key::for_data_sets();
+    let mut told = 0;
+    for calls in FITTED.others.iter().take(60) {
+        let mut engine = Engine::new(&parts);
+        let written: Vec<(Vec<u8>, StandingRecord)> = calls.iter().flat_map(|call| engine.reads(call)).collect();
+        let sketch = written.iter().rev().find_map(|(_, record)| record.sketch.clone());
+        let kept: BTreeMap<Vec<u8>, StandingRecord> = written.iter().cloned().collect();
+        let last = schema::seal(calls.last().unwrap(), &key);
+        // Partitions come in any order.
+        for kept in [kept.values().collect::<Vec<_>>(), kept.values().rev().collect()] {
+            let (_, owner) = door(&parts);
+            kept.into_iter().for_each(|record| owner.standings().hear(record));
+            let (standing, heard) = owner.standings().before(&last).unwrap();
+            assert_eq!((standing.budgets.calls as usize, &heard), (calls.len(), &sketch));
+        }
+        told += u32::from(sketch.is_some() && written.last().unwrap().1.sketch.is_none());
+    }
+    assert!(told > 5, "of too few sessions the sketch is not in the last record: {told}");
 }
 
 #[test]
