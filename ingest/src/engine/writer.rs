@@ -1,16 +1,14 @@
 //! Writes batches: a thread of its own, so that the next batch fills while this one is on its way.
 
+mod sender; // one producer
+
 use super::batch::Batch;
 use super::group::Group;
 use super::{Answered, Delivery, EngineConfig, Meters};
-use crate::client::{REQUEST_MAX, producer_settings};
-use crate::delivery::{Deliveries, Failure, drained};
 use crate::{IngestError, Outputs, Partition};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
-use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::producer::{Producer, PurgeConfig, ThreadedProducer};
-use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
+use sender::Sender;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,19 +31,21 @@ pub(super) enum Outcome {
     Failed(IngestError),
 }
 
-/// The producer of one member.
+/// Writes for one member.
 pub(super) struct Writer {
-    producer: ThreadedProducer<Deliveries>,
+    /// They take turns, batch by batch, each batch beginning when the last one is committed. A commit is answered before
+    /// the brokers have marked its records; who begins another transaction of the same name meanwhile is told to wait
+    /// (`CONCURRENT_TRANSACTIONS`), for which librdkafka takes 20 ms. One of another name is not.
+    senders: Vec<Sender>,
+    /// Whose turn it is.
+    turn: usize,
     consumer: Arc<BaseConsumer<Group>>,
     delivery: Delivery,
     meters: Arc<Meters>,
-    /// `transactional.id`.
+    /// Of the member.
     name: String,
-    /// Records given to the producer.
-    sent: u64,
     /// Batches given up in a row.
     aborts: u32,
-    runtime: tokio::runtime::Runtime,
 }
 
 /// Why a batch did not get through.
@@ -63,32 +63,13 @@ impl Writer {
         name: String,
         consumer: Arc<BaseConsumer<Group>>,
     ) -> Result<Self, IngestError> {
-        let mut settings = producer_settings(&config.cluster);
-        settings.set("linger.ms", "1").set("batch.num.messages", "100000").set("batch.size", "1000000");
-        if config.delivery == Delivery::ExactlyOnce {
-            settings.set("transactional.id", &name).set("transaction.timeout.ms", TRANSACTION_MAX_MS);
-        }
-        config.cluster.apply(&mut settings);
-        let client = |source| IngestError::Client { what: "writing", source };
-        let producer: ThreadedProducer<Deliveries> =
-            settings.create_with_context(Deliveries::default()).map_err(client)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .map_err(|source| IngestError::Thread { what: "writer", source })?;
+        let names = match config.delivery {
+            Delivery::ExactlyOnce => vec![Some(name.clone()), Some(format!("{name}{OTHER}"))],
+            Delivery::AtLeastOnce => vec![None],
+        };
+        let senders = names.into_iter().map(|name| Sender::new(config, name)).collect::<Result<_, _>>()?;
         let (delivery, meters) = (config.delivery, Arc::clone(&config.meters));
-        let writer = Self { producer, consumer, delivery, meters, name, sent: 0, aborts: 0, runtime };
-        if config.delivery == Delivery::ExactlyOnce {
-            match writer.insist(|| writer.producer.init_transactions(REQUEST_MAX)) {
-                Ok(()) => {}
-                Err(Trouble::Failed(error)) => return Err(error),
-                Err(Trouble::Fenced) => return Err(IngestError::Fenced { member: writer.name }),
-                Err(Trouble::Abort(reason)) => {
-                    tracing::warn!(reason, "transactions could not be initialised");
-                    return Err(IngestError::Ended { what: "transaction set-up" });
-                }
-            }
-        }
-        Ok(writer)
+        Ok(Self { senders, turn: 0, consumer, delivery, meters, name, aborts: 0 })
     }
 
     /// Writes one batch and says what became of it.
@@ -97,11 +78,14 @@ impl Writer {
             std::thread::sleep(backoff(self.aborts));
         }
         let started = Instant::now();
-        let outcome = match self.delivery {
-            Delivery::ExactlyOnce => self.transact(&job),
-            Delivery::AtLeastOnce => self.write_then_commit(&job.batch),
+        self.turn = (self.turn + 1) % self.senders.len();
+        // INVARIANT: a remainder is below what it was divided by.
+        let Some(sender) = self.senders.get_mut(self.turn) else { return Outcome::Fenced };
+        let written = match self.delivery {
+            Delivery::ExactlyOnce => sender.transact(&job),
+            Delivery::AtLeastOnce => sender.send(&job.batch).and_then(|()| commit(&self.consumer, &job.batch)),
         };
-        match outcome {
+        match written {
             Ok(()) => {
                 self.aborts = 0;
                 self.meters.batch_records.add(job.batch.records() as f64);
@@ -116,7 +100,7 @@ impl Writer {
                     attempt = self.aborts,
                     "batch given up; it is written again"
                 );
-                match self.abort() {
+                match sender.abort() {
                     Ok(()) => Outcome::Aborted(job.batch),
                     Err(Trouble::Failed(error)) => Outcome::Failed(error),
                     Err(Trouble::Fenced | Trouble::Abort(_)) => Outcome::Fenced,
@@ -124,104 +108,20 @@ impl Writer {
             }
             Err(Trouble::Fenced) => Outcome::Fenced,
             Err(Trouble::Failed(error)) => {
-                let _ = self.abort();
+                let _ = sender.abort();
                 Outcome::Failed(error)
             }
         }
     }
+}
 
-    /// KIP-98 and KIP-447: outputs and offsets in one transaction, fenced by `transactional.id` and group metadata.
-    fn transact(&mut self, job: &Job) -> Result<(), Trouble> {
-        self.insist(|| self.producer.begin_transaction())?;
-        self.send(&job.batch)?;
-        let offsets = offsets(&job.batch)?;
-        self.insist(|| self.producer.send_offsets_to_transaction(&offsets, &job.group, REQUEST_MAX))?;
-        // A record may have failed after it was handed over; Kafka then refuses the commit.
-        self.insist(|| self.producer.commit_transaction(REQUEST_MAX))
+/// Commits the offsets of a batch whose outputs are there.
+fn commit(consumer: &BaseConsumer<Group>, batch: &Batch) -> Result<(), Trouble> {
+    if let Err(error) = consumer.commit(&offsets(batch)?, CommitMode::Sync) {
+        // A later commit covers these offsets, or their next owner answers them once more.
+        tracing::warn!(%error, "offsets not committed");
     }
-
-    fn write_then_commit(&mut self, batch: &Batch) -> Result<(), Trouble> {
-        self.send(batch)?;
-        if let Err(error) = self.consumer.commit(&offsets(batch)?, CommitMode::Sync) {
-            // The outputs are there. A later commit covers these offsets, or their next owner answers them once more.
-            tracing::warn!(%error, "offsets not committed");
-        }
-        Ok(())
-    }
-
-    /// Hands every output to librdkafka and waits until the brokers have them all.
-    fn send(&mut self, batch: &Batch) -> Result<(), Trouble> {
-        for output in batch.outputs() {
-            loop {
-                match self.producer.send(output.to_kafka()) {
-                    Ok(()) => break,
-                    Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
-                        let deliveries = self.producer.context();
-                        let served = deliveries.served();
-                        self.runtime.block_on(deliveries.reached(served + (self.sent - served).div_ceil(2)));
-                    }
-                    Err((error, _)) => return Err(self.refused(output.topic, &error)),
-                }
-            }
-            self.sent += 1;
-        }
-        self.runtime.block_on(drained(&self.producer, self.sent));
-        match self.producer.context().take_failure() {
-            None => Ok(()),
-            Some(failure) if is_permanent(failure.code) => {
-                Err(Trouble::Failed(IngestError::Refused { topic: failure.topic, reason: failure.code.to_string() }))
-            }
-            Some(Failure { topic, code }) => Err(Trouble::Abort(format!("a record for `{topic}` failed: {code}"))),
-        }
-    }
-
-    fn refused(&self, topic: &str, error: &KafkaError) -> Trouble {
-        if self.producer.client().fatal_error().is_some() {
-            return Trouble::Fenced;
-        }
-        match error.rdkafka_error_code() {
-            Some(code) if !is_permanent(code) => Trouble::Abort(format!("a record for `{topic}` failed: {code}")),
-            _ => Trouble::Failed(IngestError::Refused { topic: topic.to_owned(), reason: error.to_string() }),
-        }
-    }
-
-    fn abort(&mut self) -> Result<(), Trouble> {
-        // What is still queued or on the wire is void; its reports are served as failures.
-        self.producer.purge(PurgeConfig::default().queue().inflight());
-        self.runtime.block_on(drained(&self.producer, self.sent));
-        let _ = self.producer.context().take_failure();
-        match self.delivery {
-            Delivery::ExactlyOnce => self.insist(|| self.producer.abort_transaction(REQUEST_MAX)),
-            Delivery::AtLeastOnce => Ok(()),
-        }
-    }
-
-    /// Calls a transaction function for as long as it says "again": while the broker is away there is nothing else to do.
-    fn insist(&self, call: impl Fn() -> KafkaResult<()>) -> Result<(), Trouble> {
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let error = match call() {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            let KafkaError::Transaction(cause) = &error else { return Err(self.failed(error)) };
-            if cause.is_fatal() {
-                tracing::warn!(member = self.name, %error, "producer fenced");
-                return Err(Trouble::Fenced);
-            } else if cause.txn_requires_abort() {
-                return Err(Trouble::Abort(error.to_string()));
-            } else if !cause.is_retriable() {
-                return Err(self.failed(error));
-            }
-            tracing::warn!(member = self.name, %error, attempt, "transaction call is tried again");
-            std::thread::sleep(backoff(attempt));
-        }
-    }
-
-    fn failed(&self, source: KafkaError) -> Trouble {
-        Trouble::Failed(IngestError::Commit { member: self.name.clone(), source })
-    }
+    Ok(())
 }
 
 fn offsets(batch: &Batch) -> Result<TopicPartitionList, Trouble> {
@@ -234,22 +134,6 @@ fn offsets(batch: &Batch) -> Result<TopicPartitionList, Trouble> {
     Ok(list)
 }
 
-/// Waiting does not mend these.
-fn is_permanent(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::UnknownTopic
-            | RDKafkaErrorCode::UnknownTopicOrPartition
-            | RDKafkaErrorCode::UnknownPartition
-            | RDKafkaErrorCode::InvalidTopic
-            | RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::ClusterAuthorizationFailed
-            | RDKafkaErrorCode::MessageSizeTooLarge
-            | RDKafkaErrorCode::InvalidRecord
-            | RDKafkaErrorCode::PolicyViolation
-    )
-}
-
 /// 20 ms, doubling to about a second, less a random share of up to a half, so that members that failed together do not
 /// all come back together.
 fn backoff(attempt: u32) -> Duration {
@@ -258,5 +142,5 @@ fn backoff(attempt: u32) -> Duration {
     Duration::from_millis(full - random % (full / 2))
 }
 
-/// Kafka gives a transaction up that is open for longer.
-const TRANSACTION_MAX_MS: &str = "10000";
+/// What the second producer's name ends with.
+const OTHER: &str = "-b";
