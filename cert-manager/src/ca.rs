@@ -23,7 +23,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::agent::storage::{Disk, Mode, Storage};
 use crate::authority::{Authority, AuthorityError};
 use crate::desk::peer::{Factory, Issuer};
 use crate::desk::{Desk, Known, Lists, Shelf};
@@ -31,22 +30,24 @@ use crate::device::DeviceId;
 use crate::digest::Digest;
 use crate::est::server::{Limits, serve as serve_tls, wall_clock};
 use crate::fleet;
-use crate::keys::{Key, KeyStore};
+use crate::keys::KeyStore;
 use crate::ledger::credential::TokenText;
 use crate::ledger::{ClassPolicy, Ledger, LedgerError, Office, Standing, Token};
 use crate::meters::Meters;
 use crate::pem;
 use crate::risk::RiskSource;
-use crate::sign::{KeyError, Role, SigningKey};
+use crate::sign::{KeyError, Role};
 use crate::time::Span;
 use crate::tls::own::OwnPair;
 use crate::tls::{TlsError, server_config};
-use crate::trust::{Trust, TrustError};
+use crate::trust::TrustError;
 
+mod files; // the folder's files, read and written
 mod make; // a new authority, its keys and the first root document; a new generation of them
 mod operators; // who may read the fleet
 mod publish; // bundles
 
+use files::Files;
 pub use make::{Above, Init, Rollover, init, rotate_root};
 pub use operators::{Operator, operator_add, operator_remove};
 pub use publish::{SHELF, bundle_publish, bundle_rollback};
@@ -313,92 +314,6 @@ fn factories(configured: &[FactoryConfig]) -> Result<Vec<Factory>, CaError> {
 
 fn content(path: &Path, what: &'static str) -> CaError {
     CaError::Content { path: path.display().to_string(), what }
-}
-
-/// The folder's files, read and written with errors that name them.
-struct Files {
-    disk: Disk,
-    folder: PathBuf,
-}
-
-impl Files {
-    fn open(folder: &Path) -> Result<Self, CaError> {
-        let disk = Disk::open(folder).map_err(|source| CaError::File { path: folder.display().to_string(), source })?;
-        Ok(Self { disk, folder: folder.to_owned() })
-    }
-
-    fn file<T>(&self, name: &str, result: io::Result<T>) -> Result<T, CaError> {
-        result.map_err(|source| CaError::File { path: self.folder.join(name).display().to_string(), source })
-    }
-
-    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, CaError> {
-        self.file(name, self.disk.read(name))
-    }
-
-    fn write(&mut self, name: &str, bytes: &[u8], mode: Mode) -> Result<(), CaError> {
-        let beside = format!("{name}.new");
-        let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let written = self
-            .disk
-            .make_folder(folder)
-            .and_then(|()| self.disk.write(&beside, bytes, mode))
-            .and_then(|()| self.disk.sync(&beside))
-            .and_then(|()| self.disk.rename(&beside, name))
-            .and_then(|()| self.disk.sync_folder(folder));
-        self.file(name, written)
-    }
-
-    fn certificates(&self, name: &str) -> Result<Vec<Vec<u8>>, CaError> {
-        let Some(bytes) = self.read(name)? else { return Ok(Vec::new()) };
-        pem::certificates(&bytes).map_err(|_| content(&self.folder.join(name), "certificates in PEM"))
-    }
-
-    fn key_pair(&self, name: &str) -> Result<Key, CaError> {
-        let bytes = zeroize::Zeroizing::new(self.read(name)?.unwrap_or_default());
-        let key = KeyStore::default().find(&bytes);
-        key.ok_or_else(|| content(&self.folder.join(name), "a private key in PEM"))
-    }
-
-    fn signing_key(&self, name: &str) -> Result<SigningKey, CaError> {
-        let bytes = zeroize::Zeroizing::new(self.read(name)?.unwrap_or_default());
-        SigningKey::from_pkcs8(&bytes).map_err(|_| content(&self.folder.join(name), "an Ed25519 key"))
-    }
-
-    /// Authority certificates, oldest first.
-    fn generations(&self) -> Result<Vec<Vec<u8>>, CaError> {
-        let mut all = Vec::new();
-        for number in 1..=crate::trust::ENTRIES_MAX {
-            match self.certificates(&format!("authority-{number}.pem"))?.into_iter().next() {
-                Some(certificate) => all.push(certificate),
-                None => break,
-            }
-        }
-        Ok(all)
-    }
-
-    /// Authorities before generation `newest`, oldest first.
-    fn retired(&self, newest: usize, config: &Config) -> Result<Vec<Authority>, CaError> {
-        let mut all = Vec::new();
-        for (number, certificate) in (1..newest).zip(self.generations()?) {
-            let key = self.key_pair(&format!("authority-{number}.key"))?;
-            all.push(Authority::new(certificate, key, config.crl_url.clone())?);
-        }
-        Ok(all)
-    }
-
-    /// Root documents, the first is number 1; the whole chain is walked, so a damaged one is found here.
-    fn roots(&self) -> Result<Vec<Vec<u8>>, CaError> {
-        let mut all: Vec<Vec<u8>> = Vec::new();
-        while let Some(bytes) = self.read(&format!("root/{}.json", all.len() + 1))? {
-            all.push(bytes);
-        }
-        let first = all.first().ok_or_else(|| content(&self.folder.join("root/1.json"), "a root document"))?;
-        let mut trust = Trust::start(first)?;
-        for bytes in all.iter().skip(1) {
-            trust = trust.step(bytes)?;
-        }
-        Ok(all)
-    }
 }
 
 /// Roles whose keys the server itself holds.

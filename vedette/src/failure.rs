@@ -1,11 +1,17 @@
 //! What a command says when it cannot go on: what, where, and what to do next.
 
-mod ca; // advice on the authority of the devices
+mod ca; // the authority of the devices
+mod data_set; // data sets
+mod fit; // learning
 mod kafka; // advice on Kafka
+mod members; // replicas that share sessions
 
+pub use ca::CaFailure;
+pub use data_set::DataSetFailure;
+pub use fit::FitFailure;
 pub use kafka::advice;
+pub use members::MembersFailure;
 
-use cert_manager::ca::CaError;
 use ingest::IngestError;
 use miette::Diagnostic;
 use std::path::PathBuf;
@@ -27,118 +33,21 @@ pub enum Failure {
     #[diagnostic(transparent)]
     Signed(#[from] crate::signed::SignedError),
     /// A data set.
-    #[error("cannot use the data set `{set}`")]
-    #[diagnostic(
-        code(vedette::data_set),
-        help(
-            "--data names a folder, --set a NAME of which it holds NAME.calls.jsonl.gz and NAME.sessions.jsonl.gz (or NAME.jsonl.gz); without --data, the set is `world`"
-        )
-    )]
-    Dataset {
-        /// Its name.
-        set: String,
-        /// What is wrong with it.
-        source: datasets::DatasetError,
-    },
-    /// No such set in the folder.
-    #[error("`{folder}` holds no data set `{set}`", folder = folder.display())]
-    #[diagnostic(code(vedette::data_set::unknown), help("{advice}"))]
-    NoSet {
-        /// Its name.
-        set: String,
-        /// The folder.
-        folder: PathBuf,
-        /// Which there are, the nearest first.
-        advice: String,
-    },
-    /// A set that needs a folder.
-    #[error("no folder was named for the data set `{set}`")]
-    #[diagnostic(code(vedette::data_set::no_folder), help("add --data DIR; only the built-in set `world` needs none"))]
-    NoFolder {
-        /// Its name.
-        set: String,
-    },
-    /// A view that the built-in world does not have.
-    #[error("the built-in world has no results view `{view}`")]
-    #[diagnostic(
-        code(vedette::data_set::no_view),
-        help("leave out --results, or name a data set with --data and --set")
-    )]
-    NoView {
-        /// Its name.
-        view: String,
-    },
-    /// Nothing fits the selection.
-    #[error(
-        "no session of `{set}` fits --split, --fold and --not-fold: it has {train} of `train` and {test} of `test`"
-    )]
-    #[diagnostic(
-        code(vedette::data_set::nothing_selected),
-        help("choose another part (`--split all` takes both), or another set to learn from")
-    )]
-    NothingSelected {
-        /// Its name.
-        set: String,
-        /// Sessions for fitting.
-        train: usize,
-        /// Sessions for measuring.
-        test: usize,
-    },
-    /// No such session.
-    #[error("`{set}` has no session `{session}`")]
-    #[diagnostic(code(vedette::data_set::no_session), help("leave out --session to see the riskiest one"))]
-    NoSession {
-        /// The set.
-        set: String,
-        /// The session.
-        session: String,
-    },
-    /// Learning failed.
-    #[error("cannot learn a model")]
-    #[diagnostic(
-        code(vedette::fit),
-        help("a model needs honest sessions: check --split and --not-fold, or add another --set")
-    )]
-    Fit {
-        /// Why.
-        #[from]
-        source: detector::FitError,
-    },
-    /// A topic without calls.
-    #[error("`{topic}` holds no call to learn from{}", if *since { " that is so young" } else { "" })]
-    #[diagnostic(
-        code(vedette::fit::nothing),
-        help(
-            "`vedette inspect --topic {topic}` shows what it holds; the topic's `format` in `[[topics]]` has to be the one of its records"
-        )
-    )]
-    NothingToLearnFrom {
-        /// The topic.
-        topic: String,
-        /// Only young ones were asked for.
-        since: bool,
-    },
-    /// A topic that forgot what is asked for.
-    #[error("`{topic}` no longer holds all that is asked for: its oldest record is of {}", schema::decode::time::rfc3339(*oldest))]
-    #[diagnostic(
-        code(vedette::fit::retention),
-        help(
-            "learn from what there is: leave out --since, or name a time after that one; `retention.ms` of the topic says how long records stay"
-        )
-    )]
-    RetentionTooShort {
-        /// The topic.
-        topic: String,
-        /// When its oldest record was stamped.
-        oldest: schema::Millis,
-    },
-    /// More calls than are learned from at once.
-    #[error("there are more than {calls_max} calls to learn from")]
-    #[diagnostic(code(vedette::fit::too_much), help("they are all in memory at once: name a later --since"))]
-    TooMuchToLearnFrom {
-        /// The bound.
-        calls_max: u64,
-    },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    DataSet(#[from] DataSetFailure),
+    /// Learning.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Fit(#[from] FitFailure),
+    /// Replicas that share sessions.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Members(#[from] MembersFailure),
+    /// The authority of the devices.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Ca(#[from] CaFailure),
     /// A model file that is none.
     #[error("`{path}` is no model this build can use")]
     #[diagnostic(
@@ -418,30 +327,6 @@ pub enum Failure {
         /// Why.
         source: std::io::Error,
     },
-    /// Replicas that cannot hear of each other.
-    #[error("replicas that share sessions hear of each other through Kafka, and no broker is named")]
-    #[diagnostic(
-        code(vedette::members::no_kafka),
-        help("start with --brokers HOST:PORT, or leave out --members-listen and `policy.members.listen`")
-    )]
-    MembersWithoutKafka,
-    /// Replicas that cannot read what others sealed.
-    #[error("replicas that share sessions have to seal under one key, and `seal.key_file` names none")]
-    #[diagnostic(
-        code(vedette::members::no_key),
-        help("name a key file, the same 64 hex digits at each replica; it is made where it is missing")
-    )]
-    MembersWithoutKey,
-    /// A replica that others cannot reach.
-    #[error("`{address}` is nothing that other replicas can ask this one at")]
-    #[diagnostic(
-        code(vedette::members::address),
-        help("name the host and port where they reach it with --members-address or `policy.members.address`")
-    )]
-    MemberAddress {
-        /// The address.
-        address: String,
-    },
     /// An address others can reach, in plain text.
     #[error("`{address}` is not a loopback address, and answers are in plain text")]
     #[diagnostic(
@@ -459,36 +344,6 @@ pub enum Failure {
         /// Why.
         #[from]
         source: policy::server::ServeError,
-    },
-    /// An address that no device can ask.
-    #[error("cannot listen on `{address}`")]
-    #[diagnostic(
-        code(vedette::ca::listen),
-        help("name a free address of this machine with --listen or `ca.listen`, e.g. 127.0.0.1:8443")
-    )]
-    ListenForDevices {
-        /// The address.
-        address: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A class that the configuration does not have.
-    #[error("no class `{class}` of devices; there are: {known}")]
-    #[diagnostic(code(vedette::ca::no_class), help("add `[ca.classes.{class}]` to vedette.toml, or name another"))]
-    NoClass {
-        /// Its name.
-        class: String,
-        /// Those there are.
-        known: String,
-    },
-    /// The authority of the devices.
-    #[error("the authority cannot do that")]
-    #[diagnostic(code(vedette::ca), help("{advice}"))]
-    Ca {
-        /// Why.
-        source: Box<CaError>,
-        /// What to do.
-        advice: &'static str,
     },
     /// Threads or timers.
     #[error("cannot start the runtime")]

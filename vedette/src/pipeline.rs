@@ -1,5 +1,8 @@
 //! The path, in order: `call → features → scores → verdict → decision → sinks`. Every command and every test takes it.
 
+mod kept; // what is remembered, in checkpoints and out of them
+mod told; // standings as others are told them
+
 use crate::decoders::Decoders;
 use crate::gaps::Gaps;
 use crate::incidents::{Incident, News};
@@ -7,18 +10,14 @@ use crate::sightings::{Observed, Sighting, Sightings};
 use crate::states::{self, States, Who};
 use crate::turns::{Came, Turns};
 use detector::{Detector, LinksState, Looked, PrincipalState};
-use ingest::RestoreError;
-use ingest::checkpoint::{Entries, Scope};
 use ingest::hold::{Bounds, Turn};
 use policy::PolicySet;
 use policy::limits::SKETCH_BYTES_MAX;
-use schema::{
-    Call, Decision, Millis, Mode, RawCall, Risk, SessionSeal, Standing, StandingRecord, StateId, TenantKey, Verdict,
-};
+use schema::{Call, Decision, Millis, Mode, RawCall, Risk, SessionSeal, Standing, StateId, TenantKey, Verdict};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use told::Exposed;
 
 /// What all pipelines of a process share and none changes.
 #[derive(Clone)]
@@ -57,8 +56,7 @@ pub struct Pipeline {
 #[derive(Default)]
 struct Noted {
     counts: Counts,
-    /// Sessions that were told what to do since this was last asked, as they then stood; none where nobody asks.
-    told: Option<BTreeMap<StateId, StandingRecord>>,
+    exposed: Exposed,
 }
 
 /// What is remembered of those who ask model APIs.
@@ -116,15 +114,6 @@ pub struct Judged {
     pub sequence_risk: Risk,
 }
 
-impl Judged {
-    /// What is known of the session now, as others are told it.
-    pub fn told(self) -> StandingRecord {
-        let Call { tenant, principal, device, .. } = self.call;
-        let learning = self.verdict.learning;
-        StandingRecord { standing: self.standing, tenant, principal, device, learning, sketch: None }
-    }
-}
-
 impl Pipeline {
     /// Remembers nothing yet.
     pub fn new(parts: Arc<Parts>) -> Self {
@@ -132,23 +121,6 @@ impl Pipeline {
         let (gaps, sessions) = (Gaps::new(parts.idle_ms, parts.sessions_max), States::new(parts.sessions_max));
         let turns = Turns::new(Bounds { ms: 0, ..Bounds::default() });
         Self { parts, gaps, sessions, stages, turns, noted: Noted::default() }
-    }
-
-    /// Notes from now on, or no more, which sessions were told what to do, for [`Pipeline::exposures`].
-    pub fn note_exposures(&mut self, wanted: bool) {
-        self.noted.told = wanted.then(BTreeMap::new);
-    }
-
-    /// The sessions that a result told what to do since this was asked last, each with a sketch of what it now knows.
-    pub fn exposures(&mut self) -> Vec<(StateId, StandingRecord)> {
-        let told = self.noted.told.as_mut().map(std::mem::take).unwrap_or_default();
-        let with_sketch = |(session, record): (StateId, StandingRecord)| {
-            let open = self.sessions.of(session);
-            let standing = open.standing.clone().unwrap_or(record.standing);
-            let sketch = Some(open.sightings.newest().sketch(SKETCH_BYTES_MAX).into());
-            (session, StandingRecord { standing, sketch, ..record })
-        };
-        told.into_iter().map(with_sketch).collect()
     }
 
     /// Takes the calls of a session in the order of their numbers, as far as `bounds` let them wait. To be said first;
@@ -255,66 +227,6 @@ impl Pipeline {
         self.parts = Arc::new(Parts { detector, ..(*self.parts).clone() });
     }
 
-    /// It is `now`, by the clock that stamps records: what waits may be put away. Changes nothing that anyone can see.
-    pub fn tick(&mut self, now: Millis) {
-        self.gaps.tick(now);
-        self.sessions.tick(now);
-        self.stages.principals.tick(now);
-        self.stages.links.tick(now);
-    }
-
-    /// Remembers from now on what changes, for [`Pipeline::entries`].
-    pub fn track_changes(&mut self) {
-        self.gaps.track();
-        self.sessions.track();
-        self.stages.principals.track();
-        self.stages.links.track();
-    }
-
-    /// All that is remembered, or what of it is new since this was asked last.
-    pub fn entries(&mut self, scope: Scope) -> Entries {
-        let mut entries = Entries::default();
-        entries.push(b"", Some(&self.parts.key.name().to_le_bytes()));
-        // By rising key, which a store would have to bring about otherwise.
-        self.gaps.entries(scope, &mut entries);
-        self.turns.entries(scope, &mut entries);
-        self.stages.links.entries(LINKS, scope, &mut entries);
-        self.stages.principals.entries(PRINCIPAL, scope, &mut entries);
-        self.sessions.entries(SESSION, scope, &mut entries);
-        entries
-    }
-
-    /// Takes in entries of a checkpoint.
-    pub fn restore(&mut self, entries: &Entries) -> Result<(), RestoreError> {
-        for entry in entries.iter() {
-            let taken = self.sessions.restore(SESSION, entry)?
-                || self.stages.principals.restore(PRINCIPAL, entry)?
-                || self.stages.links.restore(LINKS, entry)?
-                || self.gaps.restore(entry)?
-                || self.turns.restore(entry)?;
-            if entry.0.is_empty() && entry.1 != Some(&self.parts.key.name().to_le_bytes()) {
-                return Err(RestoreError::new(
-                    "it was sealed under another key: configure the `seal.key_file` it was made with, or another store",
-                ));
-            }
-            if !taken && !entry.0.is_empty() {
-                return Err(RestoreError::new("it holds entries of an unknown kind"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Sessions in memory and on disk.
-    pub fn sessions(&self) -> (usize, usize) {
-        self.sessions.count()
-    }
-
-    /// Bytes of what is spilled to disk.
-    pub fn spilled_bytes(&self) -> u64 {
-        let Stages { principals, links } = &self.stages;
-        self.gaps.spilled_bytes() + self.sessions.spilled_bytes() + principals.spilled_bytes() + links.spilled_bytes()
-    }
-
     /// Counts since the start.
     pub fn counts(&self) -> Counts {
         let ingest::hold::Counts { in_turn, gaps } = self.turns.counts();
@@ -340,13 +252,13 @@ fn observe(
     noted: &mut Noted,
     call: Call,
 ) -> Option<Judged> {
-    let tells = noted.told.is_some() && call.result.as_ref().is_some_and(|result| parts.detector.exposes(result));
+    let tells = noted.exposed.is_wanted() && call.result.as_ref().is_some_and(|result| parts.detector.exposes(result));
     // Features, scores and fusion of the session's stage.
     let Observed { looked, sequence_risk } = match open.sightings.observe(&parts.detector, &call) {
         Sighting::First(observed) => *observed,
         Sighting::Later => {
-            if let (true, Some(told), Some(standing)) = (tells, &mut noted.told, &open.standing) {
-                told.insert(session, record_of(&call, standing, parts));
+            if let (true, Some(standing)) = (tells, &open.standing) {
+                noted.exposed.note(session, &call, standing, parts.detector.is_learning());
             }
             return None;
         }
@@ -367,22 +279,10 @@ fn observe(
     noted.counts.late += u64::from(before.as_ref().is_some_and(|before| before.at.since(call.at) > LATE_MS));
     let standing = policy::stand(before.as_ref(), &call, &verdict);
     open.standing = Some(standing.clone());
-    if let (true, Some(told)) = (tells, &mut noted.told) {
-        told.insert(session, record_of(&call, &standing, parts));
+    if tells {
+        noted.exposed.note(session, &call, &standing, parts.detector.is_learning());
     }
     Some(Judged { session, call, verdict, row, edge, before, standing, alert, sequence_risk })
-}
-
-/// What is known of the session of `call`, as others are told it.
-fn record_of(call: &Call, standing: &Standing, parts: &Parts) -> StandingRecord {
-    StandingRecord {
-        standing: standing.clone(),
-        tenant: call.tenant.clone(),
-        principal: call.principal.clone(),
-        device: call.device.clone(),
-        learning: parts.detector.is_learning(),
-        sketch: None,
-    }
 }
 
 /// What the stages of principals and of links say of a call that asks a model API.
@@ -399,7 +299,3 @@ fn copying(parts: &Parts, stages: &mut Stages, call: &Call) -> Vec<Verdict> {
 
 /// A call that is this much older than its session's last is counted as late; it is judged like any other.
 const LATE_MS: u64 = 2_000;
-/// Kinds of entries in a checkpoint.
-const SESSION: u8 = b's';
-const PRINCIPAL: u8 = b'p';
-const LINKS: u8 = b'l';

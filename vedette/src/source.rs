@@ -1,7 +1,7 @@
 //! The data set a command line names: from a folder, or made by the built-in generator.
 
 use crate::cli::{Hidden, Source, Split, WORLD};
-use crate::failure::Failure;
+use crate::failure::{DataSetFailure, Failure};
 use datasets::{Dataset, Labels, Results, SessionMeta, View};
 use std::path::Path;
 
@@ -15,7 +15,7 @@ pub struct Loaded {
 
 /// Loads `name` as `results` and `hidden` let it be seen. Reads no label.
 pub fn load(source: &Source, name: &str, results: Option<&str>, hidden: Hidden) -> Result<Loaded, Failure> {
-    let Some(folder) = &source.data else { return world(source, name, results, hidden) };
+    let Some(folder) = &source.data else { return Ok(world(source, name, results, hidden)?) };
     known(folder, name)?;
     let results = match results {
         _ if hidden.no_results => Results::None,
@@ -23,17 +23,16 @@ pub fn load(source: &Source, name: &str, results: Option<&str>, hidden: Hidden) 
         None => Results::Original,
     };
     let set = datasets::load(folder, name, &View { results, missions: !hidden.no_mission })
-        .map_err(|source| Failure::Dataset { set: name.to_owned(), source })?;
+        .map_err(|source| DataSetFailure::Unusable { set: name.to_owned(), source })?;
     let sequences = !folder.join(format!("{name}.calls.jsonl.gz")).exists();
     Ok(Loaded { set: independent(set), sequences })
 }
 
 /// The truth about `name`, for measuring and for the table of `up` only.
-pub fn labels(source: &Source, name: &str) -> Result<Labels, Failure> {
+pub fn labels(source: &Source, name: &str) -> Result<Labels, DataSetFailure> {
     match &source.data {
-        Some(folder) => {
-            datasets::labels::load(folder, name).map_err(|source| Failure::Dataset { set: name.to_owned(), source })
-        }
+        Some(folder) => datasets::labels::load(folder, name)
+            .map_err(|source| DataSetFailure::Unusable { set: name.to_owned(), source }),
         None => Ok(datasets::world::generate(source.world_seed, source.world_sessions).1),
     }
 }
@@ -63,14 +62,14 @@ impl Selection {
     }
 
     /// The calls taken, by session, as indices into `set.calls`; refuses a selection that takes none.
-    pub fn of(&self, set: &Dataset) -> Result<Vec<Vec<usize>>, Failure> {
+    pub fn of(&self, set: &Dataset) -> Result<Vec<Vec<usize>>, DataSetFailure> {
         let by_session = set.calls_by_session().into_iter();
         let taken: Vec<Vec<usize>> =
             by_session.filter(|(meta, calls)| self.takes(meta) && !calls.is_empty()).map(|(_, calls)| calls).collect();
         if taken.is_empty() {
             let of = |split| set.sessions.iter().filter(|meta| meta.split == split).count();
             let (train, test) = (of(datasets::Split::Train), of(datasets::Split::Test));
-            return Err(Failure::NothingSelected { set: set.name.clone(), train, test });
+            return Err(DataSetFailure::NothingSelected { set: set.name.clone(), train, test });
         }
         Ok(taken)
     }
@@ -105,15 +104,15 @@ fn known(folder: &Path, name: &str) -> Result<(), Failure> {
         (Some(nearest), _) => format!("did you mean --set {nearest}? {held}"),
         (None, _) => format!("name one with --set; {held}"),
     };
-    Err(Failure::NoSet { set: name.to_owned(), folder: folder.into(), advice })
+    Err(DataSetFailure::Unknown { set: name.to_owned(), folder: folder.into(), advice }.into())
 }
 
-fn world(source: &Source, name: &str, results: Option<&str>, hidden: Hidden) -> Result<Loaded, Failure> {
+fn world(source: &Source, name: &str, results: Option<&str>, hidden: Hidden) -> Result<Loaded, DataSetFailure> {
     if name != WORLD {
-        return Err(Failure::NoFolder { set: name.to_owned() });
+        return Err(DataSetFailure::NoFolder { set: name.to_owned() });
     }
     if let Some(view) = results {
-        return Err(Failure::NoView { view: view.to_owned() });
+        return Err(DataSetFailure::NoView { view: view.to_owned() });
     }
     let (mut set, _) = datasets::world::generate(source.world_seed, source.world_sessions);
     for call in &mut set.calls {

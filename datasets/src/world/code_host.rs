@@ -5,8 +5,10 @@ use super::answer::{Answer, html, json_text, text};
 use super::desk::{Desk, Task, closed, open};
 use super::run::{Run, Style};
 use serde_json::{Value, json};
+use tools::{comment, file, function, get_file, get_issue, hits, issue_number, issues, propose, source};
 
 mod goals; // what attackers want of it
+mod tools; // what several tasks use
 
 pub(super) const DESK: Desk = Desk {
     app: "code_host",
@@ -46,62 +48,6 @@ const TASKS: [Task; 15] = [
     closed("rotate_key", rotate_key),
 ];
 
-/// A source file of the session's own: `src/toravel/kenra.rs`.
-fn file(run: &mut Run<'_>) -> String {
-    format!("src/{}/{}.{}", run.v.word(), run.v.word(), run.v.pick(&["rs", "py", "ts", "go"]))
-}
-
-fn function(run: &mut Run<'_>) -> String {
-    format!("{}_{}", run.v.pick(&["parse", "load", "render", "check", "flush", "merge"]), run.v.word())
-}
-
-fn source(run: &mut Run<'_>, function: &str) -> String {
-    let (limit, field) = (run.v.number(2, 4_096), run.v.word());
-    format!(
-        "fn {function}(input: &[u8]) -> Result<{field}, Error> {{\n    let limit = {limit};\n    // {field} is checked by the caller\n    read(input, limit)\n}}"
-    )
-}
-
-fn issue_number(run: &mut Run<'_>) -> u64 {
-    run.v.number(10, 9_999)
-}
-
-fn get_file(run: &mut Run<'_>, path: &str, content: &str) {
-    run.call("get_file", json!({ "path": path }), text(content));
-}
-
-fn get_issue(run: &mut Run<'_>, number: u64, title: &str, body: &str) {
-    let author = run.v.person();
-    let issue = json!({ "number": number, "title": title, "author": author.handle, "state": "open", "body": body });
-    run.call("get_issue", json!({ "number": number }), json_text(&issue));
-}
-
-/// Branch, commit, pull request.
-fn propose(run: &mut Run<'_>, path: &str, content: &str, title: &str) {
-    let branch = format!("{}/{}", run.v.pick(&["fix", "feature", "chore"]), run.v.word());
-    let (base, commit, pull) = (run.v.hex(12), run.v.hex(40), issue_number(run));
-    run.call("create_branch", json!({ "name": branch }), json_text(&json!({ "name": branch, "at": base })));
-    run.call(
-        "commit_file",
-        json!({ "branch": branch, "path": path, "content": content, "message": title }),
-        json_text(&json!({ "commit": commit, "branch": branch })),
-    );
-    run.call(
-        "open_pull",
-        json!({ "branch": branch, "title": title }),
-        json_text(&json!({ "number": pull, "state": "open", "head": branch })),
-    );
-}
-
-fn comment(run: &mut Run<'_>, number: u64, body: &str) {
-    let id = run.v.code("c-");
-    run.call(
-        "comment_issue",
-        json!({ "number": number, "body": body }),
-        json_text(&json!({ "id": id, "number": number })),
-    );
-}
-
 /// The mission delegates: the issue says what is wrong and where.
 fn fix_issue(run: &mut Run<'_>) {
     let (number, path, function) = (issue_number(run), file(run), function(run));
@@ -123,19 +69,6 @@ fn fix_issue(run: &mut Run<'_>) {
     get_file(run, &path, &old);
     let new = old.replacen("read(input", "if input.is_empty() { return Err(Error::Empty); }\n    read(input", 1);
     propose(run, &path, &new, &format!("{function}: refuse empty input (#{number})"));
-}
-
-fn issues(run: &mut Run<'_>, count: usize) -> Vec<(u64, String)> {
-    let rows: Vec<(u64, String)> = (0..count)
-        .map(|_| {
-            let complaint =
-                run.v.pick(&["is slow", "crashes on start", "lacks a test", "ignores the time zone", "leaks a handle"]);
-            (issue_number(run), format!("{} {complaint}", function(run)))
-        })
-        .collect();
-    let shown: Vec<Value> = rows.iter().map(|(number, title)| json!({ "number": number, "title": title })).collect();
-    run.call("list_issues", json!({ "state": "open" }), json_text(&json!({ "issues": shown })));
-    rows
 }
 
 fn triage(run: &mut Run<'_>) {
@@ -355,13 +288,6 @@ fn docs_from_page(run: &mut Run<'_>) {
         &format!("# {topic}\n\nThe service listens on port {port}.\n"),
         &format!("docs: {topic} listens on {port}"),
     );
-}
-
-fn hits(run: &mut Run<'_>, query: &str) -> Vec<String> {
-    let paths = vec![file(run), file(run)];
-    let rows: Vec<Value> = paths.iter().map(|path| json!({ "path": path, "line": run.v.number(1, 900) })).collect();
-    run.call("search_code", json!({ "query": query }), json_text(&json!({ "hits": rows })));
-    paths
 }
 
 fn answer_question(run: &mut Run<'_>) {

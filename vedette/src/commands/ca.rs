@@ -4,7 +4,7 @@
 use crate::cli::ca::{BundleCommand, Ca, CaCommand, Init, OperatorCommand, Serve, Token};
 use crate::config::Config;
 use crate::device_risk::Alerts;
-use crate::failure::Failure;
+use crate::failure::{CaFailure, Failure};
 use cert_manager::ca::{self, Above, Rollover};
 use cert_manager::est::server::Limits;
 use cert_manager::fleet::Row;
@@ -73,7 +73,7 @@ async fn serve(folder: &Path, args: &Serve, config: &Config) -> Result<(), Failu
     };
     let opened = ca::open(folder, &config.ca.authority(), source)?;
     let address = args.listen.as_ref().unwrap_or(&config.ca.listen);
-    let failed = |source| Failure::ListenForDevices { address: address.clone(), source };
+    let failed = |source| CaFailure::Listen { address: address.clone(), source };
     // Not held to the loopback: this door is TLS, and what it opens rests on the certificate shown.
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
@@ -98,7 +98,7 @@ fn token(folder: &Path, args: &Token, config: &Config) -> Result<(), Failure> {
     let known = config.ca.classes.keys().map(String::as_str).chain([DEFAULT_CLASS]).collect::<BTreeSet<_>>();
     if !known.contains(args.class.as_str()) {
         let known = known.into_iter().collect::<Vec<_>>().join(", ");
-        return Err(Failure::NoClass { class: args.class.clone(), known });
+        return Err(CaFailure::NoClass { class: args.class.clone(), known }.into());
     }
     // Without `--device`, `--any` was given: the command line asks for one of them.
     let text = ca::token(folder, args.device.clone(), &args.class, args.life)?;

@@ -2,7 +2,7 @@
 
 use crate::cli::Explain;
 use crate::config::Config;
-use crate::failure::Failure;
+use crate::failure::{DataSetFailure, Failure};
 use crate::scores::ScoreLine;
 use crate::source::{self, Selection};
 use schema::{Evidence, Pattern, RawCall, Source};
@@ -29,7 +29,7 @@ pub fn run(args: &Explain, config: &Config) -> Result<(), Failure> {
     let calls: Vec<&RawCall> = loaded.set.calls.iter().filter(|call| call.session.as_str() == session).collect();
     let lines: Vec<&ScoreLine> = lines.iter().filter(|line| line.session == session).collect();
     if lines.is_empty() {
-        return Err(Failure::NoSession { set: args.set.clone(), session });
+        return Err(DataSetFailure::NoSession { set: args.set.clone(), session }.into());
     }
     std::io::stdout().write_all(told(&session, &calls, &lines).as_bytes())?;
     Ok(())

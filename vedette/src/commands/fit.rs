@@ -5,7 +5,7 @@ mod topic; // a topic → sessions
 
 use crate::cli::Fit;
 use crate::config::Config;
-use crate::failure::Failure;
+use crate::failure::{Failure, FitFailure};
 use crate::judge::threads;
 use crate::progress::{Progress, grouped};
 use crate::source::{self, Loaded, Selection};
@@ -79,7 +79,7 @@ pub fn sealed(loaded: &Loaded, selection: &Selection, key: &TenantKey) -> Result
 }
 
 /// The model of `sessions`; the same sessions and seed give the same bytes.
-pub fn learn(sessions: &[TrainingSession], seed: u64) -> Result<Model, Failure> {
+pub fn learn(sessions: &[TrainingSession], seed: u64) -> Result<Model, FitFailure> {
     Ok(detector::fit(sessions, &FitOptions { seed })?)
 }
 

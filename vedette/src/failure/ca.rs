@@ -1,8 +1,45 @@
-//! What to do where the authority of the devices cannot do what is asked.
+//! What is said where the authority of the devices cannot do what is asked.
 
 use super::Failure;
 use cert_manager::ca::CaError;
 use cert_manager::ledger::LedgerError;
+use miette::Diagnostic;
+
+/// Why the authority of the devices does not do what is asked.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+#[non_exhaustive]
+pub enum CaFailure {
+    /// An address that no device can ask.
+    #[error("cannot listen on `{address}`")]
+    #[diagnostic(
+        code(vedette::ca::listen),
+        help("name a free address of this machine with --listen or `ca.listen`, e.g. 127.0.0.1:8443")
+    )]
+    Listen {
+        /// The address.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A class that the configuration does not have.
+    #[error("no class `{class}` of devices; there are: {known}")]
+    #[diagnostic(code(vedette::ca::no_class), help("add `[ca.classes.{class}]` to vedette.toml, or name another"))]
+    NoClass {
+        /// Its name.
+        class: String,
+        /// Those there are.
+        known: String,
+    },
+    /// The authority refused.
+    #[error("the authority cannot do that")]
+    #[diagnostic(code(vedette::ca), help("{advice}"))]
+    Refused {
+        /// Why.
+        source: Box<CaError>,
+        /// What to do.
+        advice: &'static str,
+    },
+}
 
 impl From<CaError> for Failure {
     fn from(source: CaError) -> Self {
@@ -24,6 +61,6 @@ impl From<CaError> for Failure {
             CaError::Trust(_) => "root documents are damaged; bring `root/` back from a backup",
             _ => "check the files under --dir; nothing was changed",
         };
-        Self::Ca { source: Box::new(source), advice }
+        Self::Ca(CaFailure::Refused { source: Box::new(source), advice })
     }
 }

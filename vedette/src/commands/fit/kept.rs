@@ -4,7 +4,7 @@
 //! cut off is forgotten. The file is for this user alone, and goes when the model is written.
 
 use crate::cli::When;
-use crate::failure::Failure;
+use crate::failure::{Failure, FitFailure};
 use ingest::stretch::Stretch;
 use schema::Call;
 use serde::{Deserialize, Serialize};
@@ -205,7 +205,7 @@ impl Held {
     fn take(&mut self, line: Line) -> Result<(), Failure> {
         self.calls += line.calls.len() as u64;
         if self.calls > CALLS_MAX {
-            return Err(Failure::TooMuchToLearnFrom { calls_max: CALLS_MAX });
+            return Err(FitFailure::TooMuch { calls_max: CALLS_MAX }.into());
         }
         self.next.insert(line.partition, line.next);
         self.dead = line.dead;

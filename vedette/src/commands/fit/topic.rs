@@ -4,7 +4,7 @@ use super::kept::{Begun, Kept};
 use crate::cli::Fit;
 use crate::config::{Config, Topic};
 use crate::decoders;
-use crate::failure::Failure;
+use crate::failure::{Failure, FitFailure};
 use crate::gaps::Gaps;
 use crate::progress::{Progress, grouped};
 use crate::sightings;
@@ -51,7 +51,7 @@ pub fn sessions(
             let since = args.since.map(|since| since.at(Millis(wall_clock().0)));
             let stretches = stretch::look(&cluster, topic, since)?;
             if stretches.values().all(|stretch| stretch.is_empty()) {
-                return Err(Failure::NothingToLearnFrom { topic: topic.to_owned(), since: args.since.is_some() });
+                return Err(FitFailure::Nothing { topic: topic.to_owned(), since: args.since.is_some() }.into());
             }
             let begun = Begun { stretches, ..asked };
             if lasting {
@@ -68,7 +68,7 @@ pub fn sessions(
     }
     let sessions = assembled(kept.take_calls(), config.sessions.idle_ms, key);
     if sessions.is_empty() {
-        return Err(Failure::NothingToLearnFrom { topic: topic.to_owned(), since: args.since.is_some() });
+        return Err(FitFailure::Nothing { topic: topic.to_owned(), since: args.since.is_some() }.into());
     }
     Ok((sessions, kept))
 }
@@ -91,7 +91,7 @@ fn read(cluster: &Cluster, begun: &Begun, decoder: &Decoder, key: &TenantKey, ke
                 && record.offset == stretch.from
         });
         if first {
-            return Err(Failure::RetentionTooShort { topic: begun.topic.clone(), oldest: record.at });
+            return Err(FitFailure::RetentionTooShort { topic: begun.topic.clone(), oldest: record.at }.into());
         }
         let before = at.insert(record.partition, record.offset + 1).unwrap_or(record.offset);
         progress.advance(usize::try_from(record.offset + 1 - before).unwrap_or(0));

@@ -3,7 +3,7 @@
 use super::{CertificateFiles, bind, tls};
 use crate::cli::policy::PolicyCommand;
 use crate::config::{self, Config};
-use crate::failure::Failure;
+use crate::failure::{Failure, MembersFailure};
 use crate::hop::{self, Hop, host_and_port};
 use crate::members::Membership;
 use crate::webhook::Owner;
@@ -40,9 +40,9 @@ impl Share {
         if settings.listen.is_empty() {
             return Ok(None);
         }
-        let Some(brokers) = &args.brokers else { return Err(Failure::MembersWithoutKafka) };
+        let Some(brokers) = &args.brokers else { return Err(MembersFailure::NoKafka.into()) };
         if config.seal.key_file.as_os_str().is_empty() {
-            return Err(Failure::MembersWithoutKey);
+            return Err(MembersFailure::NoKey.into());
         }
         let cluster = config.kafka.cluster(Some(brokers))?;
         let tls = tls(&settings.tls)?;
@@ -51,11 +51,13 @@ impl Share {
         let bound = listener.local_addr().map_err(unusable)?;
         let address = match settings.address.is_empty() {
             false => settings.address.clone(),
-            true if bound.ip().is_unspecified() => return Err(Failure::MemberAddress { address: bound.to_string() }),
+            true if bound.ip().is_unspecified() => {
+                return Err(MembersFailure::Address { address: bound.to_string() }.into());
+            }
             true => bound.to_string(),
         };
         if host_and_port(&address).is_none() {
-            return Err(Failure::MemberAddress { address });
+            return Err(MembersFailure::Address { address }.into());
         }
         let membership = Arc::new(Membership::new(&address, owner.key(), settings.misses_max));
         Ok(Some(Self { membership, cluster, settings, listener, tls }))
