@@ -203,6 +203,7 @@ impl Judge {
             Decisions::None => None,
         };
         sinks::write(&judged, decision.as_ref(), out);
-        self.standings.put(judged.session, judged.told());
+        let learning = self.pipeline.parts().detector.is_learning();
+        self.standings.put(judged.session, judged.told(learning));
     }
 }

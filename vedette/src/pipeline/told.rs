@@ -44,10 +44,11 @@ impl Pipeline {
 }
 
 impl Judged {
-    /// What is known of the session now, as others are told it.
-    pub fn told(self) -> StandingRecord {
+    /// What is known of the session now, as others are told it; `learning`: whether its detector is. Its verdict may come
+    /// from a stage that promises by other figures.
+    pub fn told(self, learning: bool) -> StandingRecord {
         let Call { tenant, principal, device, .. } = self.call;
-        record(self.standing, (tenant, principal, device), self.verdict.learning)
+        record(self.standing, (tenant, principal, device), learning)
     }
 }
 
