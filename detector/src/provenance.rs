@@ -278,6 +278,14 @@ impl Provenance {
         (per_task(values), per_task(lone))
     }
 
+    /// How surely a value of this argument that stands in a text was taken from it, 0.1 to 1: agents that make it up choose
+    /// the same ones again and again, whoever wrote them down.
+    pub(crate) fn told(&self, call: &Call, leaf: &Leaf) -> f64 {
+        let made_up = libm::exp(-self.surprise(call, leaf, Origin::Nowhere));
+        let (_, lone) = self.spread(call, leaf);
+        1.0 - 0.9 * made_up * (1.0 - lone)
+    }
+
     /// Calls of this tool that were learned from.
     pub(crate) fn seen(&self, tool: NameHash) -> u32 {
         self.tools.get(&tool.0).copied().unwrap_or(0)
@@ -305,6 +313,38 @@ fn edge_key(source: NameHash, call: &Call, leaf: &Leaf) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use schema::decode::{Received, native};
+    use schema::{Millis, TenantKey};
+
+    fn call(args: &serde_json::Value) -> Call {
+        let record = serde_json::json!({"session": "s", "at": 1, "tool": "save", "args": args});
+        let received = Received { at: Millis(1), id: "0".to_owned() };
+        schema::seal_for_fit(
+            &native::decode(record.to_string().as_bytes(), &received).unwrap(),
+            &TenantKey::new([7; 32]),
+        )
+    }
+
+    #[test]
+    fn what_agents_make_up_alike_was_hardly_taken_from_the_text_it_stands_in() {
+        let state = SessionState::default();
+        let (mut tables, mut spreads) = (Provenance::default(), Spreads::default());
+        for task in 0..20 {
+            let call = call(&serde_json::json!({"folder": "/downloads", "name": format!("/own/{task}")}));
+            let traced = trace(&state, &call, &tables);
+            tables.learn(&state, &call, &traced);
+            spreads.learn(&call, task);
+        }
+        tables.spread_over(&spreads);
+        let told = |args: serde_json::Value| {
+            let call = call(&args);
+            tables.told(&call, &call.args[0])
+        };
+        // Every task saves there of itself; each names its file anew; of the last one nothing is known.
+        assert!(told(serde_json::json!({"folder": "/downloads"})) < 0.25);
+        assert!(told(serde_json::json!({"name": "/own/3"})) > 0.95);
+        assert!(told(serde_json::json!({"owner": "/downloads"})) > 0.95);
+    }
 
     #[test]
     fn a_value_that_tasks_share_is_chosen_less_freely_than_one_of_its_own() {
