@@ -217,7 +217,7 @@ impl EngineConfig {
         self.answered.subscribe()
     }
 
-    /// Name of member `number`: its `transactional.id`.
+    /// Name of member `number`: its producers' `transactional.id`s begin with it.
     fn member_name(&self, number: u8) -> String {
         format!("{}-{}-{number}", self.group, self.instance)
     }
