@@ -247,8 +247,13 @@ impl Provenance {
         }
     }
 
-    /// Surprise, in nats, of a leaf's origin: its argument's own counts, backed by its shape's, backed by uniform.
+    /// Surprise, in nats, of a leaf's origin.
     pub(crate) fn surprise(&self, call: &Call, leaf: &Leaf, origin: Origin) -> f64 {
+        -libm::log(self.probability(call, leaf, origin))
+    }
+
+    /// Probability of a leaf's origin: by its argument's own counts, backed by its shape's, backed by uniform.
+    fn probability(&self, call: &Call, leaf: &Leaf, origin: Origin) -> f64 {
         let at = origin as usize;
         let part = |counts: Option<&[u32; ORIGINS]>, prior: f64| {
             let count = counts.and_then(|c| c.get(at)).copied().unwrap_or(0);
@@ -256,7 +261,7 @@ impl Provenance {
             (f64::from(count) + PRIOR * prior) / (f64::from(total) + PRIOR)
         };
         let shape = part(self.shapes.get(&(leaf.shape as u8)), 1.0 / ORIGINS as f64);
-        -libm::log(part(self.leaves.get(&leaf_key(call, leaf)), shape))
+        part(self.leaves.get(&leaf_key(call, leaf)), shape)
     }
 
     /// Probability that a value of this argument, where it comes from a result, comes from one of `source`.
@@ -281,9 +286,8 @@ impl Provenance {
     /// How surely a value of this argument that stands in a text was taken from it, 0.1 to 1: agents that make it up choose
     /// the same ones again and again, whoever wrote them down.
     pub(crate) fn told(&self, call: &Call, leaf: &Leaf) -> f64 {
-        let made_up = libm::exp(-self.surprise(call, leaf, Origin::Nowhere));
         let (_, lone) = self.spread(call, leaf);
-        1.0 - 0.9 * made_up * (1.0 - lone)
+        1.0 - 0.9 * self.probability(call, leaf, Origin::Nowhere) * (1.0 - lone)
     }
 
     /// Calls of this tool that were learned from.
