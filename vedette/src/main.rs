@@ -4,6 +4,7 @@ use clap::{CommandFactory as _, Parser as _};
 use miette::Report;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::time::Duration;
 use vedette::cli::{Cli, Command};
 use vedette::commands::{
     allow, announce, backtest, ca, check_config, decisions, doctor, engine, explain, fit, inspect, measure, policy,
@@ -57,10 +58,17 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     }
 }
 
-/// Drives a command that talks to the network.
+/// Drives a command that talks to the network. What it left running ends with it, or is left behind: a client of Kafka waits
+/// for ever to take leave of brokers that do not answer.
 fn wait(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    vedette::runtime::start()?.block_on(command)
+    let runtime = vedette::runtime::start()?;
+    let outcome = runtime.block_on(command);
+    runtime.shutdown_timeout(LEAVE_MAX);
+    outcome
 }
+
+/// Longest wait for what a command left running.
+const LEAVE_MAX: Duration = Duration::from_millis(500);
 
 /// Warnings and errors, or what `RUST_LOG` says.
 fn log_to_standard_error() {

@@ -76,6 +76,11 @@ impl RealKafka {
         assert!(answers, "the node did not come back:\n{}", last_lines(&node.log(), 30));
     }
 
+    /// Leaves the node as it is, deaf and dumb, until it is dropped.
+    pub fn halt(&self) {
+        self._node.as_ref().expect("a node of our own").halt();
+    }
+
     /// `host:port` of the broker, for `bootstrap.servers`.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap

@@ -53,6 +53,13 @@ impl Node {
         self.shell = run(&self.folder);
     }
 
+    /// Its connections stay open, and nothing is answered any more.
+    pub fn halt(&self) {
+        let pid = fs::read_to_string(self.folder.join("pid")).expect("the broker's pid");
+        let told = Command::new("kill").args(["-STOP", pid.trim()]).status();
+        assert!(told.is_ok_and(|status| status.success()), "the broker cannot be stopped");
+    }
+
     /// The listener with TLS and SCRAM, where it was asked for.
     pub fn secure(&self) -> String {
         format!("127.0.0.1:{}", self.secure_port)

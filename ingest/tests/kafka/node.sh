@@ -19,6 +19,7 @@ if [ ! -e "$folder/data/meta.properties" ]; then
 fi
 java $flags -cp "$jars/*" kafka.Kafka "$folder/server.properties" >>"$folder/log" 2>&1 </dev/null 3<&- &
 broker=$!
+echo "$broker" >"$folder/pid"
 { cat >/dev/null; kill -9 "$broker"; } <&3 &
 watcher=$!
 

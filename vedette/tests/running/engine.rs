@@ -39,8 +39,13 @@ impl Engine {
 
     /// Asks it to end, as a service manager does; it must end well.
     pub fn stop(mut self) {
+        self.ask_to_end();
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    pub fn ask_to_end(&self) {
         let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(told.success() && self.child.wait().unwrap().success());
+        assert!(told.success());
     }
 
     /// Until it ends by itself: how, and what it said.

@@ -6,6 +6,7 @@ mod doctor;
 mod door;
 mod engine;
 mod fit;
+mod leaving;
 mod models;
 mod names;
 #[cfg(feature = "kafka-tls")]
