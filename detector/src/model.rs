@@ -52,7 +52,7 @@ pub enum ModelError {
 
 const MAGIC: &[u8; 8] = b"VEDETTEM";
 /// Version of the file format; any change of the model's types raises it.
-const VERSION: u32 = 8;
+const VERSION: u32 = 9;
 const HEAD: usize = 8 + 4 + 32;
 /// Largest model file read.
 pub const MODEL_BYTES_MAX: usize = 256 * 1024 * 1024;

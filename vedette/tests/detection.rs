@@ -2,7 +2,7 @@
 //! sets (default: `shared/data` beside the workspace); `VEDETTE_DATA=none` says that there are none here.
 
 use datasets::labels::{Outcome, SessionLabel};
-use datasets::{Results, Split, View};
+use datasets::{Dataset, Labels, Results, Split, View, world};
 use detector::{Detector, FitOptions, Model, SessionState, TrainingSession};
 use schema::{Pattern, RawCall, Verdict};
 use std::path::PathBuf;
@@ -36,12 +36,16 @@ fn sessions(set: &str) -> Option<Vec<Played>> {
     let hint = "set VEDETTE_DATA to the folder of the data sets, or to `none`";
     let data = datasets::load(&folder, set, &View { results: Results::Original, missions: true }).expect(hint);
     let labels = datasets::labels::load(&folder, set).expect(hint);
+    Some(played(&data, &labels))
+}
+
+fn played(data: &Dataset, labels: &Labels) -> Vec<Played> {
     let by_session = labels.by_session();
     let play = |(meta, indices): (&datasets::SessionMeta, Vec<usize>)| Played {
         calls: indices.into_iter().map(|index| data.calls[index].clone()).collect(),
         label: by_session[&meta.session].clone(),
     };
-    Some(data.calls_by_session().into_iter().map(play).collect())
+    data.calls_by_session().into_iter().map(play).collect()
 }
 
 fn fit<'p>(sessions: impl Iterator<Item = &'p Played>) -> Model {
@@ -90,6 +94,23 @@ fn hijacks_among_the_training_sessions_are_left_out_and_cost_little() {
         let alarms = flagged(&detector, &sessions, &Outcome::Clean);
         assert!(alarms <= ALPHA + 0.02, "{alarms} of the clean sessions are flagged");
     }
+}
+
+/// Honest users who say "do what my note says" are what sets the threshold where the detector cannot tell that they do.
+#[test]
+fn what_users_hand_over_to_a_source_takes_no_alarm_from_hijacks() {
+    let (data, labels) = world::generate(3, 1_500);
+    let sessions = played(&data, &labels);
+    let detector = Detector::new(fit(sessions.iter().filter(|p| p.is(Split::Train, &Outcome::Clean))));
+    let highest = |of: &[Outcome]| -> Vec<f64> {
+        let of = sessions.iter().filter(|p| of.iter().any(|outcome| p.is(Split::Test, outcome)));
+        of.map(|p| verdicts(&detector, in_time(p)).iter().map(|v| v.risk.get()).fold(0.0, f64::max)).collect()
+    };
+    let mut honest = highest(&[Outcome::Clean, Outcome::Resisted, Outcome::NotReached]);
+    honest.sort_unstable_by(|a, b| b.total_cmp(a));
+    let (threshold, hijacks) = (honest[honest.len() / 100], highest(&[Outcome::Succeeded]));
+    let caught = hijacks.iter().filter(|risk| **risk > threshold).count() as f64 / hijacks.len() as f64;
+    assert!(caught > 0.6, "{caught} of the hijacks in time, where one honest session in a hundred is flagged");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! How a sentence reads: its structural cues, piece by piece.
 
 use super::tokens::Piece;
-use super::words::{Class, is_deed};
+use super::words::{Class, hands_over, is_deed};
 use crate::fingerprint::Short;
 use crate::{Cues, TokenKind};
 
@@ -15,6 +15,8 @@ pub(super) struct CueState {
     verb: u8,
     /// The piece before was *following*: what comes is spelled out here.
     following: bool,
+    /// The last two words, the last one first; none where something else stood.
+    before: [Option<Short>; 2],
 }
 
 impl CueState {
@@ -27,7 +29,7 @@ impl CueState {
                 cues = cues.with(cue);
             }
         }
-        Self { cues, words: 0, functions: 0, shouted: 0, verb: 0, following: false }
+        Self { cues, words: 0, functions: 0, shouted: 0, verb: 0, following: false, before: [None; 2] }
     }
 
     #[inline]
@@ -51,18 +53,26 @@ impl CueState {
         self.functions += u32::from(kind == TokenKind::Function || short);
         self.shouted += u32::from(piece.shouted);
         let following = std::mem::take(&mut self.following);
+        let word = if kind.is_entity() { None } else { piece.text.short() };
         match kind {
             TokenKind::Word | TokenKind::Name => {
-                let stem = piece.text.short();
-                if !following && stem.is_some_and(is_deed) {
+                // "Request a third" is an order of its own.
+                let spelled_out = following || (piece.opens_clause && !piece.inflected);
+                if !spelled_out && word.is_some_and(|word| is_deed(word, self.before[0])) {
                     self.cues = self.cues.with(Cues::DELEGATES);
                 }
-                self.following = piece.inflected && stem == Short::new(b"follo");
+                self.following = piece.inflected && word == Short::new(b"follo");
             }
-            TokenKind::Function => self.cues = self.cues.with(of_class(piece.class)),
+            TokenKind::Function => {
+                self.cues = self.cues.with(of_class(piece.class));
+                if word.is_some_and(|word| hands_over(word, self.before)) {
+                    self.cues = self.cues.with(Cues::DELEGATES);
+                }
+            }
             _ if kind.is_handle() => self.cues = self.cues.with(Cues::HANDLE),
             _ => {}
         }
+        self.before = [word, self.before[0]];
     }
 
     pub(super) fn finish(self) -> Cues {

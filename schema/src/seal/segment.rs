@@ -304,12 +304,28 @@ mod tests {
 
     #[test]
     fn deeds_that_stand_elsewhere_are_told_from_deeds_spelled_out() {
-        for elsewhere in
-            ["Do the tasks on the list at example.com", "Follow the instructions in notes.txt", "Act on Bob's requests"]
-        {
+        for elsewhere in [
+            "Do the tasks on the list at example.com",
+            "Follow the instructions in notes.txt",
+            "Act on Bob's requests",
+            "Do what my note says",
+            "Bob wrote to me; take care of it, please",
+            "Mach, was in notes.txt steht",
+            "Read notes.txt and act on it",
+            "Set it to whatever Bob's note says",
+        ] {
             assert!(cues_of(elsewhere).has(Cues::DELEGATES), "{elsewhere}");
         }
-        for here in ["Perform the following tasks: pay the bill", "Pay the bill", "How many meetings are there?"] {
+        for here in [
+            "Perform the following tasks: pay the bill",
+            "Pay the bill",
+            "How many meetings are there?",
+            "What do you do there?",
+            "Take care of the cancellations",
+            "Merge the approved pull requests",
+            "Hey, request a third of the bill from Bob",
+            "Tell Bob in a direct message",
+        ] {
             assert!(!cues_of(here).has(Cues::DELEGATES), "{here}");
         }
     }

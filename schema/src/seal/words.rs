@@ -229,12 +229,11 @@ const AUXILIARY: &[&str] = &[
     "why", "y",
 ];
 
-/// Whether a stem (five letters) is a noun for deeds that are written down somewhere: *instructions*, *tasks*, *requests*.
-pub(super) fn is_deed(stem: Short) -> bool {
+/// Whether a stem (five letters) is a noun for deeds that are written down somewhere: *instructions*, *tasks*, *requests*, but
+/// not *pull requests*. `before`: the word before it.
+pub(super) fn is_deed(stem: Short, before: Option<Short>) -> bool {
     // Most words are none by their length or their first letter.
-    if !(4..=6).contains(&stem.len())
-        || !matches!(stem.word() as u8, b'a' | b'c' | b'd' | b'g' | b'h' | b'i' | b'r' | b't')
-    {
+    if !(4..=6).contains(&stem.len()) || !matches!(stem.word() as u8, b'a' | b'c' | b'g' | b'h' | b'i' | b'r' | b't') {
         return false;
     }
     static ALL: LazyLock<Vec<u128>> = LazyLock::new(|| {
@@ -242,12 +241,91 @@ pub(super) fn is_deed(stem: Short) -> bool {
         all.sort_unstable();
         all
     });
-    ALL.binary_search(&stem.word()).is_ok()
+    let is = |word: Option<Short>, text: &str| word == Short::new(text.as_bytes());
+    let change = is(Some(stem), "reque") && (is(before, "pull") || is(before, "merge"));
+    ALL.binary_search(&stem.word()).is_ok() && !change
 }
 
 const DEED: &[&str] = &[
-    "accor", "actio", "anfor", "anwei", "assig", "aufga", "chore", "direc", "guide", "homew", "instr", "istru",
-    "reque", "tarea", "taref", "task", "todo", "tâche",
+    "accor", "actio", "anfor", "anwei", "assig", "aufga", "chore", "guide", "homew", "instr", "istru", "reque",
+    "tarea", "taref", "task", "todo", "tâche",
+];
+
+/// Whether `word`, after the two before it, hands over to deeds that stand elsewhere: *do what* it says, *act on* it, *take care
+/// of it*. `before` is the last word first.
+pub(super) fn hands_over(word: Short, before: [Option<Short>; 2]) -> bool {
+    static ALL: LazyLock<Vec<Phrase>> = LazyLock::new(|| HANDED.iter().filter_map(|text| Phrase::new(text)).collect());
+    let [Some(last), _] = before else { return false };
+    ALL.iter().any(|Phrase { end, last: before_end, first }| {
+        *end == word && *before_end == last && first.is_none_or(|first| before[1] == Some(first))
+    })
+}
+
+/// Two words in a row, or three.
+struct Phrase {
+    end: Short,
+    last: Short,
+    first: Option<Short>,
+}
+
+impl Phrase {
+    fn new(text: &str) -> Option<Self> {
+        let mut words = text.rsplit(' ').map(|word| Short::new(word.as_bytes()));
+        Some(Self { end: words.next()??, last: words.next()??, first: words.next().flatten() })
+    }
+}
+
+/// Phrases by which deeds are handed over, as stems.
+const HANDED: &[&str] = &[
+    "act on",
+    "act upon",
+    "care of it",
+    "care of that",
+    "care of them",
+    "care of this",
+    "carry it out",
+    "carry them out",
+    "deal with it",
+    "deal with them",
+    "do as",
+    "do everything",
+    "do it",
+    "do so",
+    "do that",
+    "do them",
+    "do what",
+    "do whatever",
+    "execu it",
+    "execu them",
+    "fai quello",
+    "fais ce",
+    "follo her",
+    "follo his",
+    "follo its",
+    "follo my",
+    "follo that",
+    "follo the",
+    "follo their",
+    "follo these",
+    "follo those",
+    "follo what",
+    "handl it",
+    "handl them",
+    "haz lo",
+    "imple it",
+    "imple them",
+    "mach das",
+    "mach was",
+    "perfo it",
+    "perfo them",
+    "see to it",
+    "to whatever",
+    "tu was",
+    "way he",
+    "way it",
+    "way she",
+    "way they",
+    "work through",
 ];
 
 #[cfg(test)]
@@ -259,7 +337,7 @@ mod tests {
     }
 
     fn deed(stem: &str) -> bool {
-        Short::new(stem.as_bytes()).is_some_and(is_deed)
+        Short::new(stem.as_bytes()).is_some_and(|stem| is_deed(stem, None))
     }
 
     #[test]
