@@ -252,12 +252,14 @@ fn observe(
     noted: &mut Noted,
     call: Call,
 ) -> Option<Judged> {
-    let tells = noted.exposed.is_wanted() && call.result.as_ref().is_some_and(|result| parts.detector.exposes(result));
+    // Once a session was told what to do, plain results matter to whoever hears of it, too: they clear what stands in both.
+    let result = call.result.as_ref().filter(|_| noted.exposed.is_wanted());
+    let (shows, exposes) = (result.is_some(), result.is_some_and(|result| parts.detector.exposes(result)));
     // Features, scores and fusion of the session's stage.
     let Observed { looked, sequence_risk } = match open.sightings.observe(&parts.detector, &call) {
         Sighting::First(observed) => *observed,
         Sighting::Later => {
-            if let (true, Some(standing)) = (tells, &open.standing) {
+            if let Some(standing) = open.standing.as_ref().filter(|standing| exposes || (shows && standing.exposed)) {
                 noted.exposed.note(session, &call, standing, parts.detector.is_learning());
             }
             return None;
@@ -279,7 +281,7 @@ fn observe(
     noted.counts.late += u64::from(before.as_ref().is_some_and(|before| before.at.since(call.at) > LATE_MS));
     let standing = policy::stand(before.as_ref(), &call, &verdict);
     open.standing = Some(standing.clone());
-    if tells {
+    if exposes || (shows && standing.exposed) {
         noted.exposed.note(session, &call, &standing, parts.detector.is_learning());
     }
     Some(Judged { session, call, verdict, row, edge, before, standing, alert, sequence_risk })

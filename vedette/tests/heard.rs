@@ -178,9 +178,9 @@ fn what_a_compacted_topic_keeps_of_a_session_is_its_standing_and_its_sketch() {
             let (standing, heard) = owner.standings().before(&last).unwrap();
             assert_eq!((standing.budgets.calls as usize, &heard), (calls.len(), &sketch));
         }
-        told += u32::from(sketch.is_some() && written.last().unwrap().1.sketch.is_none());
+        told += u32::from(kept.len() > 1);
     }
-    assert!(told > 5, "of too few sessions the sketch is not in the last record: {told}");
+    assert!(told > 5, "of too few sessions records with and without a sketch are kept: {told}");
 }
 
 #[test]

@@ -54,6 +54,9 @@ impl CueState {
         self.shouted += u32::from(piece.shouted);
         let following = std::mem::take(&mut self.following);
         let word = if kind.is_entity() { None } else { piece.text.short() };
+        if word.is_some_and(|word| hands_over(word, self.before)) {
+            self.cues = self.cues.with(Cues::DELEGATES);
+        }
         match kind {
             TokenKind::Word | TokenKind::Name => {
                 // "Request a third" is an order of its own.
@@ -63,12 +66,7 @@ impl CueState {
                 }
                 self.following = piece.inflected && word == Short::new(b"follo");
             }
-            TokenKind::Function => {
-                self.cues = self.cues.with(of_class(piece.class));
-                if word.is_some_and(|word| hands_over(word, self.before)) {
-                    self.cues = self.cues.with(Cues::DELEGATES);
-                }
-            }
+            TokenKind::Function => self.cues = self.cues.with(of_class(piece.class)),
             _ if kind.is_handle() => self.cues = self.cues.with(Cues::HANDLE),
             _ => {}
         }

@@ -5,7 +5,8 @@ use policy::limits::SKETCH_BYTES_MAX;
 use schema::{Call, Device, Principal, Standing, StandingRecord, StateId, Tenant};
 use std::collections::BTreeMap;
 
-/// Sessions that a result told what to do since this was last asked, as they then stood; none where nobody asks.
+/// Sessions that a result told what to do, and that have seen a result since this was last asked, as they then stood; none
+/// where nobody asks.
 #[derive(Default)]
 pub(super) struct Exposed(Option<BTreeMap<StateId, StandingRecord>>);
 
@@ -15,7 +16,7 @@ impl Exposed {
         self.0.is_some()
     }
 
-    /// A result told the session of `call` what to do.
+    /// The session of `call`, whom a result told what to do, has seen one.
     pub(super) fn note(&mut self, session: StateId, call: &Call, standing: &Standing, learning: bool) {
         if let Some(exposed) = &mut self.0 {
             let whose = (call.tenant.clone(), call.principal.clone(), call.device.clone());
@@ -30,7 +31,8 @@ impl Pipeline {
         self.noted.exposed = Exposed(wanted.then(BTreeMap::new));
     }
 
-    /// The sessions that a result told what to do since this was asked last, each with a sketch of what it now knows.
+    /// The sessions that a result told what to do, as far as they saw one since this was asked last, each with a sketch of what
+    /// it now knows.
     pub fn exposures(&mut self) -> Vec<(StateId, StandingRecord)> {
         let exposed = self.noted.exposed.0.as_mut().map(std::mem::take).unwrap_or_default();
         let with_sketch = |(session, record): (StateId, StandingRecord)| {
