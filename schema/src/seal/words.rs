@@ -254,11 +254,42 @@ const DEED: &[&str] = &[
 /// Whether `word`, after the two before it, hands over to deeds that stand elsewhere: *do what* it says, *act on* it, *take care
 /// of it*. `before` is the last word first.
 pub(super) fn hands_over(word: Short, before: [Option<Short>; 2]) -> bool {
-    static ALL: LazyLock<Vec<Phrase>> = LazyLock::new(|| HANDED.iter().filter_map(|text| Phrase::new(text)).collect());
-    let [Some(last), _] = before else { return false };
-    ALL.iter().any(|Phrase { end, last: before_end, first }| {
-        *end == word && *before_end == last && first.is_none_or(|first| before[1] == Some(first))
-    })
+    static ALL: LazyLock<Handed> = LazyLock::new(Handed::all);
+    let [Some(last), first] = before else { return false };
+    let of_last = ALL.with_last(last);
+    of_last.iter().any(|phrase| phrase.end == word && phrase.first.is_none_or(|wanted| first == Some(wanted)))
+}
+
+/// Every phrase, by its last word but one.
+struct Handed {
+    phrases: Vec<Phrase>,
+    /// A bit for each of those words, at its hash: most words are told to be none by one look.
+    lasts: u64,
+}
+
+impl Handed {
+    fn all() -> Self {
+        let mut phrases: Vec<Phrase> = HANDED.iter().filter_map(|text| Phrase::new(text)).collect();
+        phrases.sort_unstable_by_key(|phrase| phrase.last.word());
+        let lasts = phrases.iter().fold(0, |lasts, phrase| lasts | Self::bit(phrase.last));
+        Self { phrases, lasts }
+    }
+
+    #[inline]
+    fn bit(word: Short) -> u64 {
+        1 << ((word.word() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58)
+    }
+
+    #[inline]
+    fn with_last(&self, last: Short) -> &[Phrase] {
+        if self.lasts & Self::bit(last) == 0 {
+            return &[];
+        }
+        let from = self.phrases.partition_point(|phrase| phrase.last.word() < last.word());
+        let rest = self.phrases.get(from..).unwrap_or_default();
+        let count = rest.iter().take_while(|phrase| phrase.last == last).count();
+        rest.get(..count).unwrap_or_default()
+    }
 }
 
 /// Two words in a row, or three.
