@@ -51,7 +51,7 @@ pub enum ModelError {
 }
 
 const MAGIC: &[u8; 8] = b"VEDETTEM";
-/// Version of the file format; any change of the model's types raises it.
+/// Version of the file format; any change of the model's types, or of what its features say, raises it.
 const VERSION: u32 = 9;
 const HEAD: usize = 8 + 4 + 32;
 /// Largest model file read.

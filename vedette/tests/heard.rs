@@ -166,6 +166,9 @@ fn what_a_compacted_topic_keeps_of_a_session_is_its_standing_and_its_sketch() {
     let key = vedette::key::for_data_sets();
     let mut told = 0;
     for calls in FITTED.others.iter().take(60) {
+        // The last one is on its way: its standing is newer than the sketch.
+        let mut calls = calls.clone();
+        calls.last_mut().unwrap().result = None;
         let mut engine = Engine::new(&parts);
         let written: Vec<(Vec<u8>, StandingRecord)> = calls.iter().flat_map(|call| engine.reads(call)).collect();
         let sketch = written.iter().rev().find_map(|(_, record)| record.sketch.clone());
@@ -178,9 +181,9 @@ fn what_a_compacted_topic_keeps_of_a_session_is_its_standing_and_its_sketch() {
             let (standing, heard) = owner.standings().before(&last).unwrap();
             assert_eq!((standing.budgets.calls as usize, &heard), (calls.len(), &sketch));
         }
-        told += u32::from(kept.len() > 1);
+        told += u32::from(sketch.is_some() && written.last().unwrap().1.sketch.is_none());
     }
-    assert!(told > 5, "of too few sessions records with and without a sketch are kept: {told}");
+    assert!(told > 5, "of too few sessions the sketch is not in the last record: {told}");
 }
 
 #[test]

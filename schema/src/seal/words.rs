@@ -1,6 +1,6 @@
-//! Closed classes of short words and one small open one, the only vocabulary of the seal. They mark *structure* (who is
-//! spoken to, what governs what) and never a topic; each list is grammar's, complete enough to lose half of it and still work, and
-//! given for a few languages.
+//! Closed classes of short words, one small open one, and a few phrases of both: the only vocabulary of the seal. They mark
+//! *structure* (who is spoken to, what governs what) and never a topic; each list is grammar's, complete enough to lose half of
+//! it and still work, and given for a few languages.
 
 use crate::fingerprint::Short;
 use std::sync::LazyLock;
